@@ -172,7 +172,8 @@ def parse(data: bytes, *, max_pixels: int = MAX_PIXELS, allow_truncated: bool = 
     header = parse_header(data)
     if header.width * header.height > max_pixels:
         raise LimitError(
-            f"the picture has {header.width}x{header.height} pixels, this reader accepts {max_pixels}; raise its limit"
+            f"the picture has {header.width}x{header.height} pixels, this reader accepts {max_pixels} in all;"
+            " raise its limit"
         )
     bands = len(band_heights(header.width, header.height))
     lengths, start = _read_table(data, bands * header.chunks)
