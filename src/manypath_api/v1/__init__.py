@@ -1,0 +1,1 @@
+"""Generated from ``protos/manypath_api/v1/codec.proto``."""
