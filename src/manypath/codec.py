@@ -1,0 +1,431 @@
+"""The codec's front door: pictures to bitstreams, bitstreams to pictures by path.
+
+Pictures of more than 4 Mpx are cut into bands (``bitstream.band_heights``). Bands are entropy-coded on their own;
+the transforms see a margin around each that is as wide as they can reach, so no seam shows where a band was cut and
+memory is bounded by a band, not by the picture.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from manypath import bitstream as container
+from manypath import budget, checkpoint
+from manypath.bitstream import Bitstream, band_heights
+from manypath.config import LATENT_PIXELS, WINDOW_PIXELS
+from manypath.entropy.coder import Checksum
+from manypath.entropy.symbols import Clock, SymbolCoder
+from manypath.errors import BudgetError, DesyncError, ModelMismatchError, RequestError
+from manypath.gain import code_to_quality, quality_to_code
+from manypath.image import Image, check_image, pad_to, to_image, to_tensor
+from manypath.path import Path, check_task_share
+from manypath.transforms import Routing, analysis_reach, synthesis_reach
+
+DEFAULT_QUALITY = 4.0
+STAGES = ("analysis", "entropy_parameters", "coding", "synthesis")
+DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class StageTimings:
+    """Adds up where time goes.
+
+    Attributes:
+        seconds: per stage: ``analysis``, ``entropy_parameters``, ``coding``, ``synthesis``.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Add seconds to a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+
+class StreamInfo(NamedTuple):
+    """What a bitstream says of itself, without any network.
+
+    Attributes:
+        version: of the format.
+        model_digest: of the model that wrote it, 8 hexadecimal digits.
+        width: pixels.
+        height: pixels.
+        quality: 1.0..8.0.
+        bands: independent bands.
+        bytes: of the whole stream.
+        bpp: bits per pixel.
+        slices_present: whole slices in every band.
+        slices: slices that the model writes.
+    """
+
+    version: int
+    model_digest: str
+    width: int
+    height: int
+    quality: float
+    bands: int
+    bytes: int
+    bpp: float
+    slices_present: int
+    slices: int
+
+
+def inspect(bitstream: bytes) -> StreamInfo:
+    """Return what a bitstream says of itself; a cut stream is fine.
+
+    Raises:
+        BitstreamError: it is none.
+    """
+    header = container.parse_header(bitstream)
+    stream = container.parse(bitstream, allow_truncated=True)
+    if not stream.missing:
+        stream = container.parse(bitstream)  # whole: then the checksum counts as well
+    present = _present(stream, header.chunks)
+    pixels = header.width * header.height
+    return StreamInfo(
+        header.version,
+        header.model_digest.hex(),
+        header.width,
+        header.height,
+        code_to_quality(header.quality_code),
+        len(stream.bands),
+        len(bitstream),
+        8 * len(bitstream) / pixels,
+        max(0, min(present) - 1) if present[-1] < header.chunks else header.chunks - 2,
+        header.chunks - 2,
+    )
+
+
+def _present(stream: Bitstream, chunks: int) -> list[int]:
+    """Return how many chunks of each band are there."""
+    total = len(stream.bands) * chunks - stream.missing
+    return [max(0, min(chunks, total - band * chunks)) for band in range(len(stream.bands))]
+
+
+class Codec:
+    """A loaded model that encodes and decodes. Safe to use from one thread at a time.
+
+    Args:
+        released: from ``checkpoint.load``.
+        name: for people and metrics.
+        device: a torch device.
+        dtype: of the transforms, ``float32`` or ``bfloat16``; the entropy path is exact in either.
+    """
+
+    def __init__(
+        self, released: checkpoint.Released, name: str, *, device: str = "cpu", dtype: str = "float32"
+    ) -> None:
+        if dtype not in DTYPES:
+            raise RequestError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+        self.name = name
+        self.device = device
+        self.model_digest = released.digest[: 2 * checkpoint.DIGEST_BYTES]
+        self._digest = bytes.fromhex(self.model_digest)
+        self._device = torch.device(device)
+        self._dtype = DTYPES[dtype]
+        self._model = released.model.to(self._device)
+        self._model.g_a.to(self._dtype)
+        self._model.g_s.to(self._dtype)
+        self.config = self._model.config
+        self.trained_paths = frozenset({Path.PERCEPTUAL, *(Path(name) for name, _ in self.config.sides)})
+        self._coder = SymbolCoder(self._model, released.latent_tables, released.hyper_tables)
+        self._analysis_reach = analysis_reach(self.config)
+        self._synthesis_reach = synthesis_reach(self.config)
+
+    @classmethod
+    def load(
+        cls, model: str | os.PathLike[str] = "edge", *, device: str = "cpu", dtype: str = "float32"
+    ) -> Codec:
+        """Load a shipped model by name, a ``.safetensors`` file, or ``<preset>-random`` (untrained, for tests).
+
+        Raises:
+            CheckpointError: there is none, or it is damaged.
+        """
+        text = os.fspath(model)
+        if text.endswith("-random"):
+            return cls(checkpoint.random_model(text.removesuffix("-random")), text, device=device, dtype=dtype)
+        name = os.path.basename(text).removesuffix(".safetensors")
+        return cls(checkpoint.load(model), name, device=device, dtype=dtype)
+
+    def serves(self, path: Path) -> bool:
+        """Whether the model has trained weights for ``path``; if not, decoding takes the main path."""
+        return path in self.trained_paths
+
+    # -- encoding ---------------------------------------------------------------------------------------------
+
+    def encode(
+        self,
+        image: Image,
+        *,
+        quality: float | None = None,
+        max_bytes: int | None = None,
+        target_bpp: float | None = None,
+        timings: StageTimings | None = None,
+    ) -> bytes:
+        """Encode one picture.
+
+        Args:
+            image: uint8 [H, W, 3], or [H, W] for grey; sides of 1..16384 pixels.
+            quality: 1.0..8.0 in steps of 1/32, 8 = highest rate; 4 unless a budget is given.
+            max_bytes: the stream has at most this many bytes, and at least 95 % of them where the range allows.
+            target_bpp: the same in bits per pixel.
+            timings: added to, if given.
+
+        Raises:
+            RequestError: the picture, the quality or the budget cannot be.
+        """
+        return self.encode_batch(
+            [image], quality=quality, max_bytes=max_bytes, target_bpp=target_bpp, timings=timings
+        )[0]
+
+    @torch.inference_mode()
+    def encode_batch(
+        self,
+        images: Sequence[Image],
+        *,
+        quality: float | None = None,
+        max_bytes: int | None = None,
+        target_bpp: float | None = None,
+        timings: StageTimings | None = None,
+    ) -> list[bytes]:
+        """Encode several pictures; those of one size share the networks' passes. See ``encode``."""
+        if sum(value is not None for value in (quality, max_bytes, target_bpp)) > 1:
+            raise RequestError("give one of quality, max_bytes and target_bpp, not several")
+        checked = [check_image(image) for image in images]
+        spent = timings or StageTimings()
+        if max_bytes is not None or target_bpp is not None:
+            return [self._encode_to_budget(image, _bytes(image, max_bytes, target_bpp), spent) for image in checked]
+        code = quality_to_code(DEFAULT_QUALITY if quality is None else quality)
+        streams: dict[int, bytes] = {}
+        for group in _by_size(checked).values():
+            for number, stream in zip(
+                group, self._encode_group([checked[i] for i in group], code, spent), strict=True
+            ):
+                streams[number] = stream
+        return [streams[number] for number in range(len(checked))]
+
+    def _encode_to_budget(self, image: Image, most: int, timings: StageTimings) -> bytes:
+        bpp = 8 * most / (image.shape[0] * image.shape[1])
+        first = round(budget.first_code(bpp))
+        return budget.fit(lambda code: self._encode_group([image], code, timings)[0], most, first)
+
+    def _encode_group(self, images: Sequence[Image], code: int, timings: StageTimings) -> list[bytes]:
+        """Encode pictures of one size."""
+        height, width = images[0].shape[:2]
+        codes = torch.full((1,), code, device=self._device)
+        checksums = [Checksum() for _ in images]
+        bands: list[list[tuple[bytes, ...]]] = [[] for _ in images]
+        for top, bottom in _band_rows(width, height):
+            with _measured(timings, "analysis"):
+                y = self._analyse(images, top, bottom, codes)
+            clock = Clock()
+            with _measured(timings, "entropy_parameters", clock):
+                chunks = self._coder.encode(y, codes.expand(len(images)), checksums, clock)
+            for own, new in zip(bands, chunks, strict=True):
+                own.append(new)
+        return [
+            container.pack(Bitstream(width, height, code, self._digest, checksum.value, tuple(own)))
+            for own, checksum in zip(bands, checksums, strict=True)
+        ]
+
+    def _analyse(self, images: Sequence[Image], top: int, bottom: int, code: Tensor) -> Tensor:
+        """Return y, float32 [B, h, w, M], of the padded rows top..bottom."""
+        height, width = images[0].shape[:2]
+        start = max(0, top - self._analysis_reach)
+        end = min(_aligned(height), bottom + self._analysis_reach)
+        x = torch.cat(
+            [to_tensor(pad_to(image[start : min(end, height)], end - start, _aligned(width))) for image in images]
+        )
+        routing = self._model.analysis_routing(code, exact=True)
+        y: Tensor = self._model.g_a(x.to(self._device), code, routing).float()
+        return y[:, (top - start) // LATENT_PIXELS : (bottom - start) // LATENT_PIXELS]
+
+    # -- decoding ---------------------------------------------------------------------------------------------
+
+    def decode(
+        self,
+        bitstream: bytes,
+        *,
+        path: Path = Path.PERCEPTUAL,
+        task_share: float = 1.0,
+        allow_truncated: bool = False,
+        timings: StageTimings | None = None,
+    ) -> Image:
+        """Decode one bitstream by one path.
+
+        Args:
+            bitstream: from ``encode``.
+            path: what the picture is for; without trained weights for it, the main path.
+            task_share: of tokens on the side path: 0.0 is the main path, 1.0 the task's alone.
+            allow_truncated: decode what is left of a cut stream; what is missing takes its expected value, and
+                no checksum can tell whether the rest is sound.
+            timings: added to, if given.
+
+        Returns:
+            uint8 [H, W, 3].
+
+        Raises:
+            BitstreamError: the bytes are not a stream of this model.
+            PathError: the path or share cannot be.
+        """
+        return self.decode_paths(bitstream, [(path, task_share)], allow_truncated=allow_truncated, timings=timings)[0]
+
+    def decode_batch(
+        self,
+        bitstreams: Sequence[bytes],
+        *,
+        path: Path = Path.PERCEPTUAL,
+        task_share: float = 1.0,
+        timings: StageTimings | None = None,
+    ) -> list[Image]:
+        """Decode several bitstreams by one path; those of one size and quality share the networks' passes."""
+        wanted = [self._route(path, task_share)]
+        streams = [self._parse(data, allow_truncated=False) for data in bitstreams]
+        groups: dict[tuple[int, int, int], list[int]] = {}
+        for number, stream in enumerate(streams):
+            groups.setdefault((stream.width, stream.height, stream.quality_code), []).append(number)
+        images: dict[int, Image] = {}
+        for group in groups.values():
+            decoded = self._decode_group([streams[i] for i in group], wanted, timings or StageTimings())
+            for number, own in zip(group, decoded, strict=True):
+                images[number] = own[0]
+        return [images[number] for number in range(len(streams))]
+
+    def decode_paths(
+        self,
+        bitstream: bytes,
+        requests: Sequence[tuple[Path, float]],
+        *,
+        allow_truncated: bool = False,
+        timings: StageTimings | None = None,
+    ) -> list[Image]:
+        """Decode one bitstream by several (path, task_share); what they have in common runs once."""
+        wanted = [self._route(path, share) for path, share in requests]
+        stream = self._parse(bitstream, allow_truncated=allow_truncated)
+        return self._decode_group([stream], wanted, timings or StageTimings())[0]
+
+    def _parse(self, data: bytes, *, allow_truncated: bool) -> Bitstream:
+        stream = container.parse(data, allow_truncated=allow_truncated)
+        if stream.model_digest != self._digest:
+            raise ModelMismatchError(
+                f"the stream was written by model {stream.model_digest.hex()}, loaded is {self.model_digest} "
+                f"({self.name}); load the model it was written with"
+            )
+        if len(stream.bands[0]) != self._coder.chunks:
+            raise ModelMismatchError(
+                f"the stream has {len(stream.bands[0])} chunks a band, model {self.name} writes {self._coder.chunks}"
+            )
+        return stream
+
+    def _route(self, path: Path, task_share: float) -> Routing | None:
+        share = check_task_share(task_share)
+        path = Path.parse(path)
+        if path is Path.PERCEPTUAL or path not in self.trained_paths or share == 0.0:
+            return None
+        return Routing(path.value, torch.tensor([1.0 - share]), exact=True)
+
+    @torch.inference_mode()
+    def _decode_group(
+        self, streams: Sequence[Bitstream], wanted: Sequence[Routing | None], timings: StageTimings
+    ) -> list[list[Image]]:
+        """Decode streams of one size and quality: [stream][request]."""
+        first = streams[0]
+        size = (first.height, first.width, 3)
+        images = [[np.empty(size, dtype=np.uint8) for _ in wanted] for _ in streams]
+        code = torch.full((1,), first.quality_code, device=self._device)
+        rows = list(_band_rows(first.width, first.height))
+        latents: dict[int, Tensor] = {}
+        source = self._latents(streams, code, timings)
+        for band, (top, bottom) in enumerate(rows):
+            start = max(0, top - self._synthesis_reach)
+            end = min(rows[-1][1], bottom + self._synthesis_reach)
+            near = [i for i, (above, below) in enumerate(rows) if above < end and below > start]
+            while len(latents) <= near[-1]:
+                latents[len(latents)] = next(source)
+            with _measured(timings, "synthesis"):
+                y_hat = torch.cat([latents[i] for i in near], 1)
+                origin = rows[near[0]][0]
+                y_hat = y_hat[:, (start - origin) // LATENT_PIXELS : (end - origin) // LATENT_PIXELS]
+                y = (y_hat * self._model.inverse_gain(code)[:, None, None]).to(self._dtype)
+                shared = self._model.g_s.shared(y, code)
+                stop = min(bottom, first.height)
+                for number, routing in enumerate(wanted):
+                    x_hat = self._model.g_s(shared, code, routing)
+                    for own, picture in zip(images, x_hat, strict=True):
+                        own[number][top:stop] = to_image(picture[top - start : stop - start, : first.width])
+            for i in range(band):
+                latents[i] = latents[i][:0]  # no later band reaches back further than one
+        for _ in source:  # runs the checks after the last band
+            pass
+        return images
+
+    def _latents(self, streams: Sequence[Bitstream], code: Tensor, timings: StageTimings) -> Iterator[Tensor]:
+        """Yield y_hat of each band, then check the symbols."""
+        first = streams[0]
+        checksums = [Checksum() for _ in streams]
+        present = [_present(stream, self._coder.chunks) for stream in streams]
+        for band, (top, bottom) in enumerate(_band_rows(first.width, first.height)):
+            grid = ((bottom - top) // LATENT_PIXELS, _aligned(first.width) // LATENT_PIXELS)
+            clock = Clock()
+            with _measured(timings, "entropy_parameters", clock):
+                chunks = [stream.bands[band] for stream in streams]
+                codes = code.expand(len(streams))
+                y_hat = self._coder.decode(chunks, codes, grid, checksums, clock, present[0][band])
+            yield y_hat
+        for stream, checksum in zip(streams, checksums, strict=True):
+            if not stream.missing and checksum.value != stream.symbols_checksum:
+                raise DesyncError(
+                    f"the symbols' checksum is {checksum.value:08x}, the stream says {stream.symbols_checksum:08x}: "
+                    "encoder and decoder computed different entropy parameters, or the stream was forged"
+                )
+
+
+@contextmanager
+def _measured(timings: StageTimings, stage: str, clock: Clock | None = None) -> Iterator[None]:
+    """Add the block's seconds to a stage, those of ``clock`` to coding instead."""
+    begun = perf_counter()
+    yield
+    coding = clock.seconds if clock else 0.0
+    timings.add(stage, perf_counter() - begun - coding)
+    if clock:
+        timings.add("coding", coding)
+
+
+def _aligned(pixels: int) -> int:
+    return -(-pixels // WINDOW_PIXELS) * WINDOW_PIXELS
+
+
+def _band_rows(width: int, height: int) -> Iterator[tuple[int, int]]:
+    """Yield the padded rows of each band."""
+    top = 0
+    for rows in band_heights(width, height):
+        yield top, top + rows
+        top += rows
+
+
+def _by_size(images: Sequence[Image]) -> dict[tuple[int, ...], list[int]]:
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for number, image in enumerate(images):
+        groups.setdefault(image.shape, []).append(number)
+    return groups
+
+
+def _bytes(image: Image, max_bytes: int | None, target_bpp: float | None) -> int:
+    """Return the budget in bytes.
+
+    Raises:
+        BudgetError: not a positive number.
+    """
+    asked = max_bytes if max_bytes is not None else target_bpp
+    if asked is None or not asked > 0 or asked == float("inf"):
+        raise BudgetError(f"a budget must be a positive number, got {asked!r}")
+    if max_bytes is not None:
+        return int(max_bytes)
+    return int(float(asked) * image.shape[0] * image.shape[1] / 8)

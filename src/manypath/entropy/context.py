@@ -1,0 +1,171 @@
+"""The context schedule: slices times stages, written once and walked by estimate, encode and decode.
+
+Latent channels are coded slice by slice; a slice with two stages is coded on the even positions of a checkerboard
+first and on the odd ones second. Each step is a small integer network that reads the hyper features, the slices
+before it and the stage before it, and says for each of its positions a mean (a multiple of 1/16) and an index into
+the scale table. A visitor turns those into y_hat: by rounding (estimate), rounding and noting the symbols (encode),
+or reading symbols (decode).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from manypath.config import ModelConfig
+from manypath.entropy.integer import (
+    SIGNED,
+    UNSIGNED,
+    WIDE,
+    IntegerDepthwise,
+    IntegerGain,
+    IntegerLinear,
+    IntegerOffset,
+    on_grid,
+    round_through,
+)
+from manypath.entropy.tables import SCALES
+
+MEAN_BITS = 4  # means and y_hat are multiples of 1/16
+MEAN_BOUNDS = (-(2**18), 2**18)  # in 1/16
+LATENT_BOUND = 2047.0  # |y_hat| that the context sees; 16 bits in 1/16, so the product with a gain is exact
+INDEX_GAIN = 8.0  # scale indexes per unit of a step's output
+
+
+class Step(NamedTuple):
+    """One pass of the schedule.
+
+    Attributes:
+        number: place in the schedule.
+        slice: which slice.
+        stage: which pass over it.
+        stages: how many passes the slice has.
+        start: first latent channel of the slice.
+        width: channels of the slice.
+    """
+
+    number: int
+    slice: int
+    stage: int
+    stages: int
+    start: int
+    width: int
+
+
+Visitor = Callable[[Step, Tensor, Tensor, Tensor], Tensor]
+"""(step, positions [P], means [B, P, width], indexes float [B, P, width]) -> y_hat [B, P, width]."""
+
+
+def schedule(config: ModelConfig) -> tuple[Step, ...]:
+    """Return the steps of a model, in coding order."""
+    steps: list[Step] = []
+    start = 0
+    for number, (width, stages) in enumerate(zip(config.slices, config.stages, strict=True)):
+        for stage in range(stages):
+            steps.append(Step(len(steps), number, stage, stages, start, width))
+        start += width
+    return tuple(steps)
+
+
+@functools.lru_cache(maxsize=64)
+def positions(height: int, width: int, stages: int, stage: int, device: torch.device) -> Tensor:
+    """Return the flattened positions int64 [P] of one stage on a height x width grid, in reading order."""
+    grid = torch.arange(height * width, device=device)
+    if stages == 1:
+        return grid
+    parity = (grid // width + grid % width) % 2
+    return grid[parity == stage]
+
+
+class _ClampThrough(torch.autograd.Function):
+    """Clamp whose gradient is dropped only where it would push further out."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, low: float, high: float) -> Tensor:  # type: ignore[no-untyped-def, override]
+        ctx.save_for_backward(x)
+        ctx.bounds = (low, high)
+        return x.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def, override]
+        (x,) = ctx.saved_tensors
+        low, high = ctx.bounds
+        blocked = ((x < low) & (grad > 0)) | ((x > high) & (grad < 0))
+        return grad.masked_fill(blocked, 0.0), None, None
+
+
+class ContextStep(nn.Module):
+    """One step's network: (features, seen latents) -> means and scale indexes."""
+
+    def __init__(self, config: ModelConfig, step: Step) -> None:
+        super().__init__()
+        seen = step.start + (step.width if step.stage else 0)
+        self.width = step.width
+        self.near = IntegerDepthwise(seen, 2) if seen else None
+        self.hidden = IntegerLinear(config.features + 2 * seen, config.context_width)
+        self.offset = IntegerOffset(config.context_width)
+        self.output = IntegerLinear(config.context_width, 2 * step.width)
+        with torch.no_grad():
+            self.output.weight.mul_(0.1)
+
+    def forward(self, features: Tensor, seen: Tensor | None, where: Tensor, code: Tensor) -> Tensor:
+        """Return the raw outputs [B, P, 2*width] at the positions ``where`` of the grid."""
+        tokens = features.flatten(1, 2)[:, where]
+        if self.near is not None and seen is not None:
+            near = on_grid(self.near(seen), SIGNED)
+            tokens = torch.cat((tokens, near.flatten(1, 2)[:, where]), -1)
+        hidden = on_grid(self.hidden(tokens) + self.offset(code)[:, None], UNSIGNED)
+        return on_grid(self.output(hidden), WIDE)
+
+
+class ContextModel(nn.Module):
+    """The schedule's networks and the tables that carry them across qualities."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        latent = config.latent_channels
+        self.schedule = schedule(config)
+        self.steps = nn.ModuleList(ContextStep(config, step) for step in self.schedule)
+        self.seen_gain = IntegerGain(latent)  # y_hat -> what later steps see
+        self.mean_gain = IntegerGain(latent)  # a step's output -> a mean
+        self.index_offset = IntegerOffset(latent, bits=0)
+
+    def walk(self, features: Tensor, code: Tensor, visit: Visitor) -> Tensor:
+        """Visit each step in order and return y_hat, float32 [B, h, w, M], multiples of 1/16 where decoded.
+
+        Args:
+            features: from ``HyperSynthesis``, [B, h, w, F].
+            code: quality codes, int64 [B].
+            visit: turns means and indexes into y_hat at the step's positions.
+        """
+        b, h, w, _ = features.shape
+        seen_gain, mean_gain = self.seen_gain(code)[:, None], self.mean_gain(code)[:, None]
+        offset = self.index_offset(code)[:, None]
+        decoded: list[Tensor] = []
+        seen: list[Tensor] = []
+        own: Tensor | None = None
+        for step, network in zip(self.schedule, self.steps, strict=True):
+            span = slice(step.start, step.start + step.width)
+            where = positions(h, w, step.stages, step.stage, features.device)
+            context = [*seen, self._seen(own, seen_gain[..., span], h, w)] if own is not None else seen
+            raw = network(features, torch.cat(context, -1) if context else None, where, code)
+            means = on_grid(raw[..., : step.width] * mean_gain[..., span], MEAN_BOUNDS, MEAN_BITS)
+            indexes = raw[..., step.width :] * INDEX_GAIN + offset[..., span]
+            indexes = round_through(_ClampThrough.apply(indexes, 0.0, SCALES - 1.0))  # type: ignore[no-untyped-call]
+            y_hat = visit(step, where, means, indexes)
+            if own is None:
+                own = y_hat.new_zeros(b, h * w, step.width)
+            own = own.index_copy(1, where, y_hat)
+            if step.stage == step.stages - 1:
+                decoded.append(own)
+                seen.append(self._seen(own, seen_gain[..., span], h, w))
+                own = None
+        return torch.cat(decoded, -1).view(b, h, w, -1)
+
+    def _seen(self, y_hat: Tensor, gain: Tensor, h: int, w: int) -> Tensor:
+        clipped = y_hat.clamp(-LATENT_BOUND, LATENT_BOUND)
+        return on_grid(clipped * gain, SIGNED).view(y_hat.shape[0], h, w, -1)

@@ -1,0 +1,41 @@
+"""h_s in integers: the hyper-latent's symbols to features that every context step reads."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from manypath.config import ModelConfig
+from manypath.entropy.integer import (
+    SIGNED,
+    UNSIGNED,
+    IntegerDepthwise,
+    IntegerGain,
+    IntegerLinear,
+    IntegerOffset,
+    on_grid,
+)
+from manypath.image import from_tokens
+
+
+class HyperSynthesis(nn.Module):
+    """h_s: z_hat, integers [B, h/4, w/4, K] -> features on the unsigned grid [B, h, w, F]."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.features
+        self.input_gain = IntegerGain(config.hyper_channels)
+        self.embed = IntegerLinear(config.hyper_channels, 4 * width)
+        self.near1 = IntegerDepthwise(width)
+        self.split = IntegerLinear(width, 4 * width)
+        self.near2 = IntegerDepthwise(width)
+        self.project = IntegerLinear(width, width)
+        self.offset = IntegerOffset(width)
+
+    def forward(self, z_hat: Tensor, code: Tensor) -> Tensor:
+        """Return the features for quality codes int64 [B]."""
+        x = on_grid(z_hat * self.input_gain(code)[:, None, None], SIGNED)
+        x = from_tokens(on_grid(self.embed(x), UNSIGNED), 2)  # [B, h/2, w/2, F]
+        x = on_grid(self.near1(x), SIGNED)
+        x = from_tokens(on_grid(self.split(x), UNSIGNED), 2)  # [B, h, w, F]
+        x = on_grid(self.near2(x), SIGNED)
+        return on_grid(self.project(x) + self.offset(code)[:, None, None], UNSIGNED)

@@ -1,0 +1,233 @@
+"""Layers whose results are integers, equal on every device, thread count and instruction set.
+
+Everything here is a dyadic rational carried in float32: weights are int8 times a power of two per output channel,
+activations are int8 or uint8 times 2^-5. Products and partial sums are then integers below 2^24 in their own unit,
+so float32 adds them exactly and in any order; rescaling is a power of two and rounding is half to even. Training
+runs the same arithmetic with a straight-through gradient, so what is shipped is what was trained.
+
+A trained layer is *frozen* for release: its integers are stored and never derived from floats again.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from manypath.config import LEVELS, QUALITY_CODES
+from manypath.errors import CheckpointError
+from manypath.gain import Gain
+
+FRACTION = 5  # fractional bits of activations: steps of 1/32
+SIGNED = (-127, 127)  # what a spatial or input activation may be, in 1/32
+UNSIGNED = (0, 255)  # what a rectified activation may be, in 1/32
+WIDE = (-(2**15) + 1, 2**15 - 1)  # outputs of a step, in 1/32
+EXACT = 2**24  # float32 holds every integer up to here
+MANTISSA_BITS = 8
+
+
+class _RoundThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:  # type: ignore[override]
+        return torch.round(x)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:  # type: ignore[override]
+        return grad
+
+
+def round_through(x: Tensor) -> Tensor:
+    """Round half to even; the gradient passes unchanged."""
+    out: Tensor = _RoundThrough.apply(x)  # type: ignore[no-untyped-call]
+    return out
+
+
+def on_grid(x: Tensor, bounds: tuple[int, int], bits: int = FRACTION) -> Tensor:
+    """Round to multiples of 2^-bits and clamp to ``bounds`` (counted in those multiples)."""
+    unit = 2.0**bits
+    return torch.clamp(round_through(x * unit), bounds[0], bounds[1]) / unit
+
+
+class IntegerAffine(nn.Module):
+    """A linear or depthwise layer with int8 weights; what the two share: quantising, freezing, loading.
+
+    Attributes:
+        weight: float [out, ...], trained; replaced by its integers when frozen.
+        bias: float [out].
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(weight.shape[0]))
+        self.frozen = False
+
+    def _shift(self) -> Tensor:
+        """Per output channel, the power of two that brings the largest weight just under 127: float [out]."""
+        largest = self.weight.detach().abs().flatten(1).amax(1).clamp_min(2.0**-10)
+        return torch.floor(torch.log2(127.0 / largest)).clamp(0, 14)
+
+    def _quantised(self) -> tuple[Tensor, Tensor]:
+        """Return weight and bias as dyadic floats."""
+        if self.frozen:
+            return self.weight, self.bias
+        unit = torch.exp2(self._shift())
+        column = unit.view(-1, *(1,) * (self.weight.dim() - 1))
+        weight = torch.clamp(round_through(self.weight * column), -127, 127) / column
+        bias_unit = unit * 2.0**FRACTION
+        return weight, round_through(self.bias * bias_unit) / bias_unit
+
+    def integers(self) -> dict[str, Tensor]:
+        """Return what a released checkpoint stores: int8 weight, int8 shift, int32 bias."""
+        shift = self._shift()
+        unit = torch.exp2(shift)
+        column = unit.view(-1, *(1,) * (self.weight.dim() - 1))
+        weight, bias = self._quantised()
+        return {
+            "weight": (weight * column).to(torch.int8),
+            "shift": shift.to(torch.int8),
+            "bias": (bias * unit * 2.0**FRACTION).to(torch.int32),
+        }
+
+    def load_integers(self, weight: Tensor, shift: Tensor, bias: Tensor) -> None:
+        """Freeze the layer to stored integers.
+
+        Raises:
+            CheckpointError: another shape, or sums that float32 could not hold exactly.
+        """
+        if weight.shape != self.weight.shape or bias.shape != self.bias.shape or shift.shape != bias.shape:
+            raise CheckpointError(f"integer layer: expected weight {list(self.weight.shape)}, got {list(weight.shape)}")
+        worst = weight.abs().to(torch.int64).flatten(1).sum(1) * UNSIGNED[1] + bias.abs().to(torch.int64)
+        if int(worst.max()) >= EXACT or int(shift.min()) < 0 or int(shift.max()) > 14:
+            raise CheckpointError("integer layer: sums could exceed 2^24, so float32 would not be exact; retrain it")
+        unit = torch.exp2(shift.float())
+        column = unit.view(-1, *(1,) * (weight.dim() - 1))
+        with torch.no_grad():
+            self.weight.copy_(weight.float() / column)
+            self.bias.copy_(bias.float() / (unit * 2.0**FRACTION))
+        self.weight.requires_grad_(False)
+        self.bias.requires_grad_(False)
+        self.frozen = True
+
+
+class IntegerLinear(IntegerAffine):
+    """A 1x1 layer as a matrix product: [..., in] -> [..., out], not yet rounded to a grid."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(torch.empty(outputs, inputs).normal_(0, (2.0 / inputs) ** 0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return exact sums."""
+        weight, bias = self._quantised()
+        return F.linear(x, weight, bias)
+
+
+class IntegerDepthwise(IntegerAffine):
+    """A depthwise 3x3 with ``multiplier`` filters per channel, zeros outside: [B, h, w, C] -> [B, h, w, mC]."""
+
+    def __init__(self, channels: int, multiplier: int = 1) -> None:
+        kernel = torch.empty(channels * multiplier, 1, 3, 3).normal_(0, 0.15)
+        kernel[:, :, 1, 1] += 0.5
+        super().__init__(kernel)
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return exact sums."""
+        weight, bias = self._quantised()
+        out = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=self.channels)
+        return out.permute(0, 2, 3, 1)
+
+
+def mantissa(x: Tensor) -> Tensor:
+    """Round positive numbers to 8 significant bits, so that a 16-bit integer times it is exact in float32."""
+    fraction, exponent = torch.frexp(x)
+    return torch.ldexp(torch.round(fraction * 2**MANTISSA_BITS), exponent - MANTISSA_BITS)
+
+
+class IntegerGain(nn.Module):
+    """A positive factor per quality code and channel with 8 significant bits.
+
+    In training it comes from a ``Gain``; frozen it is a table, float32 [225, channels], never computed again.
+    """
+
+    def __init__(self, channels: int, log2_start: float = 0.0) -> None:
+        super().__init__()
+        self.gain = Gain(channels, log2_start)
+        self.register_buffer("table", torch.zeros(0), persistent=False)
+        self.table: Tensor
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Return [B, channels] for quality codes int64 [B]."""
+        if self.table.numel():
+            return self.table[code]
+        value = self.gain(code)
+        return value + (mantissa(value) - value).detach()
+
+    def integers(self) -> dict[str, Tensor]:
+        """Return the table as a released checkpoint stores it."""
+        if self.table.numel():
+            return {"table": self.table}
+        with torch.no_grad():
+            return {"table": self(torch.arange(QUALITY_CODES, device=self.gain.log2.device))}
+
+    def load_integers(self, table: Tensor) -> None:
+        """Freeze to a stored table.
+
+        Raises:
+            CheckpointError: another shape, or factors that are not positive with 8 significant bits.
+        """
+        expected = (QUALITY_CODES, self.gain.log2.shape[1])
+        if tuple(table.shape) != expected or not bool((table > 0).all()) or not torch.equal(mantissa(table), table):
+            raise CheckpointError(f"gain table: expected {expected} positive factors of 8 bits")
+        self.table = table.to(self.gain.log2.device)
+
+
+class IntegerOffset(nn.Module):
+    """An offset per quality code and channel in multiples of 2^-bits, linear between levels."""
+
+    def __init__(self, channels: int, bits: int = FRACTION) -> None:
+        super().__init__()
+        self.gain = Gain(channels)  # used for its linear interpolation, not as a logarithm
+        self.bits = bits
+        self.register_buffer("table", torch.zeros(0), persistent=False)
+        self.table: Tensor
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Return [B, channels] for quality codes int64 [B]."""
+        if self.table.numel():
+            return self.table[code]
+        return round_through(self.gain.log2_at(code) * 2.0**self.bits) / 2.0**self.bits
+
+    def integers(self) -> dict[str, Tensor]:
+        """Return the table as a released checkpoint stores it."""
+        if self.table.numel():
+            return {"table": self.table}
+        with torch.no_grad():
+            return {"table": self(torch.arange(QUALITY_CODES, device=self.gain.log2.device))}
+
+    def load_integers(self, table: Tensor) -> None:
+        """Freeze to a stored table.
+
+        Raises:
+            CheckpointError: another shape, or offsets off their grid.
+        """
+        unit = 2.0**self.bits
+        expected = (QUALITY_CODES, self.gain.log2.shape[1])
+        if tuple(table.shape) != expected or not torch.equal(torch.round(table * unit), table * unit):
+            raise CheckpointError(f"offset table: expected {expected} multiples of 1/{int(unit)}")
+        self.table = table.to(self.gain.log2.device)
+
+
+__all__ = [
+    "FRACTION",
+    "LEVELS",
+    "SIGNED",
+    "UNSIGNED",
+    "WIDE",
+    "IntegerDepthwise",
+    "IntegerGain",
+    "IntegerLinear",
+    "IntegerOffset",
+    "on_grid",
+    "round_through",
+]

@@ -1,0 +1,98 @@
+"""The whole network, for training and analysis; the codec drives the same parts with real bytes.
+
+::
+
+    x -> g_a -> y -> h_a -> * hyper_gain -> round -> z_hat -> h_s -> features
+                |                                                      |
+                +--- * gain -------------------> context.walk <--------+
+                                                      |
+                          x_hat <- g_s <- * inverse_gain <- y_hat
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from manypath.config import ModelConfig
+from manypath.entropy.context import ContextModel, Step
+from manypath.entropy.hyper import HyperSynthesis
+from manypath.entropy.integer import round_through
+from manypath.gain import Gain, code_to_quality, main_share
+from manypath.transforms import Analysis, HyperAnalysis, Routing, Synthesis, Trace
+
+HYPER_BOUND = 127  # |z_hat| is at most this: int8
+
+Rate = Callable[[Step, Tensor, Tensor, Tensor], None]
+"""Told (step, y, means, indexes) at each step; training's rate model adds up bits from it."""
+
+
+class ModelOutput(NamedTuple):
+    """What one pass gives.
+
+    Attributes:
+        x_hat: float [B, H, W, 3], not clamped.
+        y: float [B, h, w, M], before the gain.
+        z: float [B, h/4, w/4, K], after the hyper gain, before rounding.
+        y_hat: float32 [B, h, w, M], in the gained domain.
+        trace: the analysis' routing.
+    """
+
+    x_hat: Tensor
+    y: Tensor
+    z: Tensor
+    y_hat: Tensor
+    trace: Trace
+
+
+class MPAModel(nn.Module):
+    """Multi-path aggregation codec network (MPA, arXiv 2409.19660, on the edge backbone)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.g_a = Analysis(config)
+        self.g_s = Synthesis(config)
+        self.h_a = HyperAnalysis(config)
+        self.h_s = HyperSynthesis(config)
+        self.context = ContextModel(config)
+        self.gain = Gain(config.latent_channels)
+        self.inverse_gain = Gain(config.latent_channels)
+        self.hyper_gain = Gain(config.hyper_channels)
+
+    def analysis_routing(self, code: Tensor, *, exact: bool, noise: bool = False) -> Routing:
+        """Return how the analysis routes at quality codes int64 [B] (MPA section 3.2, rho_enc)."""
+        quality = 1.0 + code.double() * (code_to_quality(1) - code_to_quality(0))
+        return Routing(Analysis.SIDE, main_share(quality).float(), exact, noise)
+
+    def forward(self, x: Tensor, code: Tensor, rate: Rate | None = None, noise: bool = False) -> ModelOutput:
+        """Run analysis, estimate and synthesis on the main path.
+
+        Args:
+            x: float32 [B, H, W, 3] in [0, 1], sides multiples of 64.
+            code: quality codes, int64 [B].
+            rate: told each step's values.
+            noise: explore routes (training).
+        """
+        trace = Trace([], [])
+        y = self.g_a(x, code, self.analysis_routing(code, exact=False, noise=noise), trace)
+        with torch.autocast(x.device.type, enabled=False):
+            y = y.float()
+            z = self.h_a(y) * self.hyper_gain(code)[:, None, None]
+            z_hat = torch.clamp(round_through(z), -HYPER_BOUND, HYPER_BOUND)
+            features = self.h_s(z_hat, code)
+            gained = (y * self.gain(code)[:, None, None]).flatten(1, 2)
+
+            def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
+                own = gained[:, where, step.start : step.start + step.width]
+                if rate is not None:
+                    rate(step, own, means, indexes)
+                return means + round_through(own - means)
+
+            y_hat = self.context.walk(features, code, visit)
+            scaled = y_hat * self.inverse_gain(code)[:, None, None]
+        x_hat = self.g_s(self.g_s.shared(scaled, code), code, None)
+        return ModelOutput(x_hat, y, z, y_hat, trace)

@@ -1,0 +1,262 @@
+"""The transforms g_a, g_s and h_a: tokens of 8x8 pixels through multi-path blocks, in NHWC throughout.
+
+::
+
+    g_a  picture -/8-> 1x1 -> group, group, group -/2-> 1x1 -> coarse blocks -> y      [B, H/16, W/16, M]
+    g_s  y_hat -> coarse blocks -> 1x1 -x2-> group, group, group -> 1x1 -x8-> picture
+    h_a  y -> 3x3/2 -> 3x3/2 -> 1x1 -> z                                               [B, H/64, W/64, K]
+
+A group is a predictor and the blocks that share its choice of paths. Every block starts as the identity, so the
+untrained transforms are linear; ``linear_start`` in the lab sets them to a block KLT.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from manypath.aggregation import (
+    PathMLP,
+    Predictor,
+    Route,
+    level_shift,
+    logistic_noise,
+    make_side,
+    quota,
+    route,
+    soft_mask,
+)
+from manypath.config import LATENT_PIXELS, TOKEN_PIXELS, WINDOW_PIXELS, ModelConfig
+from manypath.gain import Gain
+from manypath.image import from_tokens, to_tokens
+from manypath.mixers import SLOPE, conv_nhwc, make_mixer
+
+MAIN = "main"
+
+
+class Routing(NamedTuple):
+    """How a transform is asked to route.
+
+    Attributes:
+        side: name of the side path that takes what the main path does not.
+        share: float [B], of tokens on the main path.
+        exact: exact top-k as at test time (one share for the whole batch), else the training's soft mask.
+        noise: explore in training.
+    """
+
+    side: str
+    share: Tensor
+    exact: bool
+    noise: bool = False
+
+
+class Trace(NamedTuple):
+    """What a transform can show of its routing, per group: the importance [B, h, w] and the soft share [B]."""
+
+    importance: list[Tensor]
+    soft_share: list[Tensor]
+
+
+def _add_scaled(x: Tensor, hidden: Tensor, last: nn.Linear, gain: Tensor) -> Tensor:
+    """Return ``x + gain * last(hidden)`` with gain [B, C]; a batch of one gain folds it into the weights."""
+    if gain.shape[0] == 1 and not torch.is_grad_enabled():
+        scale = gain[0].to(last.weight.dtype)
+        flat = torch.addmm(
+            x.reshape(-1, x.shape[-1]), hidden.reshape(-1, hidden.shape[-1]), (last.weight * scale[:, None]).t()
+        )
+        return flat.add_(last.bias * scale).view(x.shape)
+    shape = (-1,) + (1,) * (x.dim() - 2) + (x.shape[-1],)
+    return x + gain.view(shape).to(x.dtype) * last(hidden)
+
+
+class Block(nn.Module):
+    """``x + g1 * mixer(x)``, then ``x + g2 * mlp(x)`` with the MLP split into paths."""
+
+    def __init__(self, channels: int, mixer: str, sides: dict[str, str]) -> None:
+        super().__init__()
+        self.mixer = make_mixer(mixer, channels)
+        self.main_mlp = PathMLP(channels, 2 * channels)
+        self.side_mlps = nn.ModuleDict({name: make_side(shape, channels) for name, shape in sides.items()})
+        self.mixer_gain = Gain(channels)
+        self.mlp_gain = Gain(channels)
+
+    def mix(self, x: Tensor, code: Tensor) -> Tensor:
+        """The block's first half, [B, h, w, C]."""
+        return _add_scaled(x, self.mixer.hidden(x), self.mixer.project, self.mixer_gain(code))
+
+    def one_path(self, x: Tensor, code: Tensor, name: str) -> Tensor:
+        """All tokens on one path."""
+        mlp = self._path(name)
+        x = self.mix(x, code)
+        return _add_scaled(x, mlp.hidden(x), mlp.project, self.mlp_gain(code))
+
+    def routed(self, x: Tensor, code: Tensor, name: str, chosen: Route) -> Tensor:
+        """Each token on the path that ``chosen`` gives it. For one gain per batch (inference)."""
+        x = self.mix(x, code)
+        gain = self.mlp_gain(code)
+        flat = x.reshape(-1, x.shape[-1])
+        out = torch.empty_like(flat)
+        for mlp, index in ((self.main_mlp, chosen.main), (self._path(name), chosen.side)):
+            tokens = flat.index_select(0, index)
+            out.index_copy_(0, index, _add_scaled(tokens, mlp.hidden(tokens), mlp.project, gain))
+        return out.view(x.shape)
+
+    def blended(self, x: Tensor, code: Tensor, name: str, mask: Tensor) -> Tensor:
+        """Both paths on all tokens, the mask [B, h, w, 1] choosing. For training."""
+        x = self.mix(x, code)
+        gain = self.mlp_gain(code)[:, None, None, :]
+        main, side = self.main_mlp(x), self._path(name)(x)
+        return x + gain * (side + mask * (main - side))
+
+    def _path(self, name: str) -> PathMLP:
+        module = self.main_mlp if name == MAIN else self.side_mlps[name]
+        assert isinstance(module, PathMLP)  # for the type checker: both are
+        return module
+
+
+class Group(nn.Module):
+    """Blocks that share one choice of paths, and the predictors that make it, one per side path."""
+
+    def __init__(self, channels: int, depth: int, mixer: str, sides: dict[str, str]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(channels, mixer, sides) for _ in range(depth))
+        self.predictors = nn.ModuleDict({name: Predictor(channels) for name in sides})
+
+    def forward(self, x: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None) -> Tensor:
+        """Transform [B, h, w, C]; without routing every token takes the main path."""
+        if routing is None or routing.side not in self.predictors:
+            return self._one_path(x, code, MAIN)
+        predictor = self.predictors[routing.side]
+        assert isinstance(predictor, Predictor)
+        if routing.exact:
+            return self._exact(x, code, routing, predictor, trace)
+        importance = predictor(x)
+        noise = logistic_noise(importance) if routing.noise else None
+        mask, soft = soft_mask(importance, routing.share, level_shift(predictor, code), noise)
+        if trace is not None:
+            trace.importance.append(importance)
+            trace.soft_share.append(soft.mean(dim=(1, 2)))
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            x = block.blended(x, code, routing.side, mask[..., None])
+        return x
+
+    def _exact(
+        self, x: Tensor, code: Tensor, routing: Routing, predictor: Predictor, trace: Trace | None
+    ) -> Tensor:
+        share = float(routing.share.reshape(-1)[0])
+        if trace is not None:
+            trace.importance.append(predictor(x))
+        if quota(share) == quota(1.0):
+            return self._one_path(x, code, MAIN)
+        if quota(share) == 0:
+            return self._one_path(x, code, routing.side)
+        chosen = route(predictor(x), share)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            x = block.routed(x, code, routing.side, chosen)
+        return x
+
+    def _one_path(self, x: Tensor, code: Tensor, name: str) -> Tensor:
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            x = block.one_path(x, code, name)
+        return x
+
+
+def _coarse(config: ModelConfig) -> Group:
+    return Group(config.latent_channels, config.coarse_depth, config.mixer, {})
+
+
+class Analysis(nn.Module):
+    """g_a: picture [B, H, W, 3] in [0, 1], sides multiples of 64 -> y [B, H/16, W/16, M]."""
+
+    SIDE = "low"  # the cheap path for what needs few bits
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.embed = nn.Linear(3 * TOKEN_PIXELS**2, config.channels)
+        self.groups = nn.ModuleList(
+            Group(config.channels, depth, config.mixer, {self.SIDE: "bottleneck"})
+            for depth in config.analysis_depths
+        )
+        self.merge = nn.Linear(4 * config.channels, config.latent_channels)
+        self.coarse = _coarse(config)
+
+    def forward(self, x: Tensor, code: Tensor, routing: Routing, trace: Trace | None = None) -> Tensor:
+        """Return y, before the gain."""
+        tokens = self.embed(to_tokens(x - 0.5, TOKEN_PIXELS))  # [B, H/8, W/8, C]
+        for group in self.groups:
+            tokens = group(tokens, code, routing, trace)
+        y: Tensor = self.coarse(self.merge(to_tokens(tokens, 2)), code, None, None)  # [B, H/16, W/16, M]
+        return y
+
+
+class Synthesis(nn.Module):
+    """g_s: y_hat after the inverse gain [B, h, w, M] -> picture [B, 16h, 16w, 3], not clamped."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        sides = dict(config.sides)
+        self.coarse = _coarse(config)
+        self.split = nn.Linear(config.latent_channels, 4 * config.channels)
+        self.groups = nn.ModuleList(
+            Group(config.channels, depth, config.mixer, sides) for depth in config.synthesis_depths
+        )
+        self.paint = nn.Linear(config.channels, 3 * TOKEN_PIXELS**2)
+
+    def shared(self, y: Tensor, code: Tensor) -> Tensor:
+        """What all paths have in common: y -> tokens [B, 2h, 2w, C]."""
+        return from_tokens(self.split(self.coarse(y, code, None, None)), 2)
+
+    def forward(self, tokens: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None = None) -> Tensor:
+        """One path's picture from the shared tokens."""
+        for group in self.groups:
+            tokens = group(tokens, code, routing, trace)
+        return from_tokens(self.paint(tokens), TOKEN_PIXELS) + 0.5
+
+
+class HyperAnalysis(nn.Module):
+    """h_a: y before the gain [B, h, w, M] -> z [B, h/4, w/4, K]."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.features
+        self.reduce = nn.Linear(config.latent_channels, width)
+        self.down1 = nn.Conv2d(width, width, 3, stride=2, padding=1)
+        self.down2 = nn.Conv2d(width, width, 3, stride=2, padding=1)
+        self.project = nn.Linear(width, config.hyper_channels)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Return z, before the hyper gain."""
+        x = F.leaky_relu(self.reduce(y), SLOPE)
+        x = F.leaky_relu(conv_nhwc(self.down1, x), SLOPE)
+        x = F.leaky_relu(conv_nhwc(self.down2, x), SLOPE)
+        z: Tensor = self.project(x)
+        return z
+
+
+def _reach(coarse_depth: int, depths: tuple[int, ...]) -> int:
+    """Return how far, in pixels, one side's output depends on its input, in whole routing windows.
+
+    Seen from the latent: a 3x3 mixer reaches one position per block, and routing makes a whole window depend on
+    what any of its tokens depends on.
+    """
+    reach = 0
+    for depth in depths:
+        reach = -(-(reach + TOKEN_PIXELS * depth) // WINDOW_PIXELS) * WINDOW_PIXELS
+    return -(-(reach + LATENT_PIXELS * coarse_depth) // WINDOW_PIXELS) * WINDOW_PIXELS
+
+
+def analysis_reach(config: ModelConfig) -> int:
+    """Return the margin, in pixels, that makes a band's latents independent of where the picture was cut."""
+    coarse_first = -(-LATENT_PIXELS * config.coarse_depth // WINDOW_PIXELS) * WINDOW_PIXELS
+    return coarse_first + _reach(0, config.analysis_depths)
+
+
+def synthesis_reach(config: ModelConfig) -> int:
+    """Return the margin, in pixels, that makes a band's picture independent of where the picture was cut."""
+    return _reach(config.coarse_depth, config.synthesis_depths)

@@ -1,0 +1,66 @@
+"""Training pictures: decoded once into memory, cropped and flipped at random."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+class PictureSet:
+    """All pictures below a folder, as uint8 arrays in memory.
+
+    Attributes:
+        pictures: uint8 [H, W, 3] each.
+        skipped: (file, reason) of what could not be used.
+    """
+
+    def __init__(self, folder: Path, min_side: int, *, quiet: bool = False) -> None:
+        """Read the folder, naming and skipping what is unreadable or smaller than ``min_side`` pixels.
+
+        Raises:
+            FileNotFoundError: nothing usable below the folder.
+        """
+        files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+        self.pictures: list[npt.NDArray[np.uint8]] = []
+        self.skipped: list[tuple[Path, str]] = []
+        for file in tqdm(files, desc="reading pictures", unit="file", disable=quiet or None):
+            try:
+                with Image.open(file) as handle:
+                    picture = np.asarray(handle.convert("RGB"))
+            except (OSError, ValueError, Image.DecompressionBombError) as err:
+                self.skipped.append((file, f"unreadable: {err}"))
+                continue
+            if min(picture.shape[:2]) < min_side:
+                self.skipped.append((file, f"smaller than {min_side} pixels: {picture.shape[1]}x{picture.shape[0]}"))
+                continue
+            self.pictures.append(picture)
+        if not self.pictures:
+            raise FileNotFoundError(f"no usable picture ({', '.join(sorted(SUFFIXES))}) below {folder}")
+        sizes = np.asarray([picture.shape[0] * picture.shape[1] for picture in self.pictures], dtype=np.float64)
+        self._shares = sizes / sizes.sum()
+
+    def crops(self, generator: np.random.Generator, batch: int, side: int) -> Tensor:
+        """Return random crops, float32 [batch, side, side, 3] in [0, 1], flipped at random both ways.
+
+        Pictures are drawn by their area, so that every pixel is as likely as any other.
+        """
+        out = np.empty((batch, side, side, 3), dtype=np.uint8)
+        for number, which in enumerate(generator.choice(len(self.pictures), size=batch, p=self._shares)):
+            picture = self.pictures[which]
+            top = generator.integers(picture.shape[0] - side + 1)
+            left = generator.integers(picture.shape[1] - side + 1)
+            crop = picture[top : top + side, left : left + side]
+            if generator.random() < 0.5:
+                crop = crop[:, ::-1]
+            if generator.random() < 0.5:
+                crop = crop[::-1]
+            out[number] = crop
+        return torch.from_numpy(out).float().div_(255.0)

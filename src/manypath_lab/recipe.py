@@ -1,0 +1,108 @@
+"""Training recipes: TOML in, a frozen and checked object out."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from manypath.config import PRESETS
+from manypath.errors import ConfigError
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LearningRates(_Strict):
+    """Adam's step size per kind of parameter.
+
+    The table of index offsets is counted in scale indexes (6 to an octave), hence its large rate; the block KLT's
+    layers carry the whole picture, hence their small one.
+    """
+
+    linear: float = Field(2e-4, gt=0, description="embed, merge, split, paint: the layers of the linear start")
+    transforms: float = Field(5e-4, gt=0, description="the rest of g_a and g_s")
+    entropy: float = Field(1e-3, gt=0, description="h_a, h_s, the context model and the factorised prior")
+    tables: float = Field(2e-3, gt=0, description="log2 gains and thresholds")
+    index: float = Field(2e-2, gt=0, description="scale index offsets")
+
+
+class Loss(_Strict):
+    """Weights beside the rate-distortion Lagrangian."""
+
+    ratio: float = Field(1.0, ge=0, description="of the predictors' ratio loss")
+    perceptual: float = Field(0.0, ge=0, description="of the perceptual distance, in the distortion's unit")
+    perceptual_every: int = Field(1, ge=1, description="steps between perceptual terms; their weight makes up for it")
+
+
+class Phase(_Strict):
+    """A stretch of training with one crop size and a linear change of the learning rate."""
+
+    steps: int = Field(gt=0)
+    batch: int = Field(gt=0, description="crops per step")
+    crop: int = Field(ge=64, multiple_of=64, description="side of a crop, pixels")
+    rate: tuple[float, float] = Field((1.0, 1.0), description="learning-rate factor at its start and end")
+    perceptual: bool = Field(False, description="whether the perceptual term counts")
+
+
+class Recipe(_Strict):
+    """Everything that decides a training run, but for the pictures."""
+
+    name: str
+    preset: str = "edge"
+    mixer: str | None = Field(None, description="replaces the preset's mixer, for ablations")
+    seed: int = 1
+    warmup: int = Field(200, ge=0, description="steps of linear warm-up")
+    clip: float = Field(1.0, gt=0, description="largest global gradient norm")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the weights' moving average")
+    fractions: float = Field(0.5, ge=0, le=1, description="share of samples at a fractional quality")
+    learning_rates: LearningRates = LearningRates()
+    loss: Loss = Loss()
+    phases: tuple[Phase, ...] = Field(min_length=1)
+
+    @property
+    def steps(self) -> int:
+        """Return the number of steps of all phases."""
+        return sum(phase.steps for phase in self.phases)
+
+    def at(self, step: int) -> tuple[Phase, float]:
+        """Return the phase of a step and the learning-rate factor there, warm-up included."""
+        start = 0
+        for phase in self.phases:
+            if step < start + phase.steps or phase is self.phases[-1]:
+                along = min(1.0, (step - start) / phase.steps)
+                factor = phase.rate[0] + (phase.rate[1] - phase.rate[0]) * along
+                return phase, factor * min(1.0, (step + 1) / max(1, self.warmup))
+            start += phase.steps
+        raise AssertionError("a recipe has at least one phase")
+
+
+def shipped() -> tuple[str, ...]:
+    """Return the names of the recipes that come with the package."""
+    folder = resources.files("manypath_lab") / "recipes"
+    return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))
+
+
+def load_recipe(name_or_file: str) -> Recipe:
+    """Read a shipped recipe by name, or a TOML file.
+
+    Raises:
+        ConfigError: no such recipe, not TOML, or a value that is out of range; the message says which.
+    """
+    if name_or_file in shipped():
+        text = (resources.files("manypath_lab") / "recipes" / f"{name_or_file}.toml").read_text()
+    else:
+        try:
+            text = Path(name_or_file).read_text()
+        except OSError as err:
+            raise ConfigError(f"no recipe {name_or_file!r}: neither a file nor one of {', '.join(shipped())}") from err
+    try:
+        recipe = Recipe.model_validate(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, ValidationError) as err:
+        raise ConfigError(f"recipe {name_or_file}: {err}") from err
+    if recipe.preset not in PRESETS:
+        raise ConfigError(f"recipe {name_or_file}: preset must be one of {', '.join(PRESETS)}; got {recipe.preset!r}")
+    return recipe

@@ -1,0 +1,72 @@
+"""``manypath train``: a recipe and a folder of pictures in, a run folder out."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import sys
+from pathlib import Path
+
+HELP = """\
+Train a model. Kill it at any time: the same command goes on at the step where it was saved.
+
+example:
+  manypath train stage1 --pictures ~/photos --output runs/stage1
+  manypath models export runs/stage1 --output edge.safetensors
+"""
+
+
+def keep_memory() -> None:
+    """Tell glibc to keep freed activations instead of returning and faulting them in again (1.2x to 1.4x faster)."""
+    try:
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-3, 2**30)  # M_MMAP_THRESHOLD
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+    except (OSError, AttributeError):
+        return
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the subcommand."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a model from a recipe and a folder of pictures",
+        description=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("recipe", help="a shipped recipe (stage1, smoke) or a TOML file")
+    parser.add_argument("--pictures", type=Path, required=True, help="folder of JPEG, PNG or WebP pictures")
+    parser.add_argument("--output", type=Path, required=True, help="run folder; an existing one is resumed")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's choice")
+    parser.add_argument("--max-hours", type=float, help="stop and save after this long")
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Train as asked; see ``--help``."""
+    keep_memory()
+    import torch
+
+    from manypath_lab.data import PictureSet
+    from manypath_lab.recipe import load_recipe
+    from manypath_lab.trainer import Trainer
+
+    recipe = load_recipe(args.recipe)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    pictures = PictureSet(args.pictures, max(phase.crop for phase in recipe.phases))
+    trainer = Trainer(recipe, pictures, args.output, args.device)
+    if trainer.resume():
+        print(f"resumed at step {trainer.step} of {recipe.steps}", file=sys.stderr)
+    try:
+        trainer.run(max_seconds=args.max_hours * 3600 if args.max_hours else None)
+    except KeyboardInterrupt:
+        print(f"interrupted: saved at step {trainer.step}", file=sys.stderr)
+    for file, reason in pictures.skipped:
+        print(f"skipped {file}: {reason}", file=sys.stderr)
+    print(
+        f"{args.output}: step {trainer.step} of {recipe.steps}, {trainer.seconds / 3600:.2f} h, "
+        f"{len(pictures.pictures)} pictures, {len(pictures.skipped)} skipped"
+    )
+    return 0
