@@ -1,0 +1,1 @@
+"""The worker: models behind the Open Inference Protocol, run by onnxruntime; no torch, no codec."""

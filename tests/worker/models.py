@@ -1,0 +1,94 @@
+"""Small ONNX models, written node by node, and the folder that a worker expects around each."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import TensorProto, helper
+
+
+def write_model(
+    folder: Path, graph: onnx.GraphProto, *, labels: list[str] | None = None, **changes: object
+) -> Path:
+    """Writes a model's folder; `changes` replace what the manifest says."""
+    folder.mkdir(parents=True)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model, full_check=True)
+    data = model.SerializeToString(deterministic=True)
+    (folder / "model.onnx").write_bytes(data)
+    if labels is not None:
+        (folder / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
+    datatypes = {TensorProto.UINT8: "UINT8", TensorProto.FLOAT: "FP32"}
+
+    def specs(values: Any) -> list[dict[str, object]]:
+        return [
+            {
+                "name": value.name,
+                "datatype": datatypes[value.type.tensor_type.elem_type],
+                "shape": [axis.dim_value or -1 for axis in value.type.tensor_type.shape.dim],
+            }
+            for value in values
+        ]
+
+    manifest = {
+        "name": folder.name,
+        "task": "classification",
+        "inputs": specs(graph.input),
+        "outputs": specs(graph.output),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        **changes,
+    }
+    (folder / "model.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+def colours_graph() -> onnx.GraphProto:
+    """The mean of each channel over 255, as scores: an image of one colour has a predictable answer."""
+    return helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
+            helper.make_node("Div", ["mean", "white"], ["scores"]),
+        ],
+        "colours",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", "H", "W", 3])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 3])],
+        initializer=[
+            helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2]),
+            helper.make_tensor("white", TensorProto.FLOAT, [], [255.0]),
+        ],
+    )
+
+
+def prepared_graph() -> onnx.GraphProto:
+    """The mean of each channel of prepared floats of one size."""
+    return helper.make_graph(
+        [helper.make_node("ReduceMean", ["x", "axes"], ["scores"], keepdims=0)],
+        "prepared",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 8, 6])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 3])],
+        initializer=[helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])],
+    )
+
+
+def slow_graph() -> onnx.GraphProto:
+    """A few tenths of a second of matrix products for a single number."""
+    products = [helper.make_node("MatMul", [f"m{i}", "m0"], [f"m{i + 1}"]) for i in range(8)]
+    return helper.make_graph(
+        [
+            helper.make_node("Expand", ["x", "size"], ["m0"]),
+            *products,
+            helper.make_node("ReduceMax", ["m8", "axes"], ["maximum"], keepdims=1),
+            helper.make_node("Reshape", ["maximum", "shape"], ["scores"]),
+        ],
+        "slow",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 1])],
+        initializer=[
+            helper.make_tensor("size", TensorProto.INT64, [2], [1200, 1200]),
+            helper.make_tensor("axes", TensorProto.INT64, [2], [0, 1]),
+            helper.make_tensor("shape", TensorProto.INT64, [2], [1, 1]),
+        ],
+    )
