@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from manypath_lab.evaluation.bdrate import METRICS, Metric, quality_axis
 from manypath_lab.evaluation.curve import Curve
@@ -32,6 +34,7 @@ _AXIS_NAMES: dict[Metric, str] = {"psnr": "PSNR (dB, RGB)", "ms-ssim": "MS-SSIM 
 _SPOKEN: dict[Metric, str] = {"psnr": "PSNR", "ms-ssim": "MS-SSIM"}
 _HEIGHT_INCHES = 6.0
 _LABEL_GAP = 0.042  # smallest distance of two labels, as a share of the axis' height
+_FAR_FROM_EDGE = 0.8  # a curve that ends left of this share of the width is labelled where it ends
 
 
 class _Label(NamedTuple):
@@ -71,6 +74,7 @@ def draw(report: Report, metric: Metric) -> Figure:
         axes.spines[side].set_visible(False)
     axes.grid(axis="y", color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=9, steps=[1, 2, 5, 10]))
     axes.tick_params(labelsize=12, colors=_INK)
     axes.set_xlabel("bits per pixel (real bytes, headers included)", fontsize=13, color=_INK)
     axes.set_ylabel(_AXIS_NAMES[metric], fontsize=13, color=_INK)
@@ -145,10 +149,25 @@ def _draw_curve(
 
 
 def _place_labels(axes: Axes, labels: Sequence[_Label], limits: tuple[float, float, float, float]) -> None:
-    """Write each label at the right edge, level with its curve's end, pushed apart where they would touch."""
-    _, _, bottom, top = limits
+    """Write labels at the right edge, level with the curves' ends, pushed apart where they would touch."""
+    _, right, bottom, top = limits
     span = top - bottom
-    ordered = sorted(labels, key=lambda label: label.y)
+    for label in labels:
+        if label.x < _FAR_FROM_EDGE * right:
+            text = axes.annotate(
+                label.text,
+                xy=(label.x, label.y),
+                xytext=(5, -5),
+                textcoords="offset points",
+                color=label.colour,
+                fontsize=10.5,
+                va="center",
+                zorder=6,
+            )
+            text.set_path_effects([withStroke(linewidth=3, foreground="white")])
+    ordered = sorted(
+        (label for label in labels if label.x >= _FAR_FROM_EDGE * right), key=lambda label: label.y
+    )
     heights = spread([(label.y - bottom) / span for label in ordered], _LABEL_GAP)
     for label, height in zip(ordered, heights, strict=True):
         axes.annotate(

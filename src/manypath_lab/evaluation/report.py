@@ -105,7 +105,7 @@ def to_markdown(report: Report) -> str:
 def bd_lines(comparisons: Sequence[BdRate]) -> list[str]:
     """Return the delta rates as plain lines for a terminal."""
     return [
-        f"{one.curve} vs {one.anchor}, {one.metric}: {_percent(one)}  ({_range(one)}){'  ' if one.note else ''}{one.note}"
+        f"{one.curve} vs {one.anchor}, {one.metric}: {_percent(one)}  ({_range(one)}) {one.note}".rstrip()
         for one in comparisons
     ]
 

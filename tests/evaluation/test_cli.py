@@ -1,0 +1,76 @@
+import argparse
+import json
+import pathlib
+
+import pytest
+
+from manypath.errors import ManypathError, QualityError, RequestError
+from manypath_lab.evaluation.cli import add_parser
+
+
+def run_command(*arguments: str) -> int:
+    parser = argparse.ArgumentParser(prog="manypath")
+    add_parser(parser.add_subparsers())
+    parsed = parser.parse_args(["eval", "rd", *arguments])
+    code: int = parsed.func(parsed)
+    return code
+
+
+def test_the_command_measures_a_folder_and_writes_tables_and_plots(
+    folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    code = run_command(
+        *("--pictures", str(folder), "--output", str(output), "--checkpoint", "tiny-random"),
+        *("--levels", "1,8", "--peers", "jpeg,webp", "--against", "jpeg"),
+    )
+    assert code == 0
+    assert {file.name for file in output.iterdir()} == {
+        *("rd.csv", "rd.json", "rd.md"),
+        *("rd-psnr.png", "rd-psnr.svg", "rd-ms-ssim.png", "rd-ms-ssim.svg"),
+    }
+    names = [curve["name"] for curve in json.loads((output / "rd.json").read_text())["curves"]]
+    assert names == ["tiny-random", "jpeg", "webp"]
+    assert "tiny-random vs jpeg, psnr" in capsys.readouterr().out
+
+
+def test_peers_alone_are_compared_with_each_other(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    run_command(
+        *("--pictures", str(folder), "--output", str(tmp_path / "out"), "--peers-only"),
+        *("--peers", "jpeg,webp", "--against", "jpeg", "--limit", "1"),
+    )
+    content = json.loads((tmp_path / "out" / "rd.json").read_text())
+    assert content["pictures"]["measured"] == 1
+    assert [(one["curve"], one["anchor"]) for one in content["bd_rate"]] == [("webp", "jpeg")] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["--peers-only", "--peers", "none"], RequestError, "nothing to measure"),
+        (["--peers-only", "--peers", "jpeg", "--against", "vtm"], RequestError, "--reference kodak"),
+        (["--checkpoint", "tiny-random", "--levels", "1,x"], QualityError, "numbers separated by commas"),
+        (["--checkpoint", "no-such-model", "--peers", "none"], ManypathError, "no-such-model"),
+        (["--peers", "tiff", "--peers-only"], ManypathError, "got tiff"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_refused_in_words(
+    folder: pathlib.Path, tmp_path: pathlib.Path, arguments: list[str], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        run_command("--pictures", str(folder), "--output", str(tmp_path / "out"), "--limit", "1", *arguments)
+
+
+def test_two_models_of_one_name_are_told_apart(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    run_command(
+        *("--pictures", str(folder), "--output", str(tmp_path / "out"), "--limit", "1", "--levels", "1,8"),
+        *("--checkpoint", "tiny-random", "--checkpoint", "tiny-random", "--peers", "none"),
+    )
+    content = json.loads((tmp_path / "out" / "rd.json").read_text())
+    assert [curve["name"] for curve in content["curves"]] == ["tiny-random", "tiny-random-2"]
+
+
+def test_help_teaches_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        run_command("--help")
+    assert "manypath eval rd --pictures kodak --checkpoint edge" in capsys.readouterr().out
