@@ -1,0 +1,115 @@
+"""The one place where calls begin and end: ids, metrics, logs, and errors turned into statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from services.common import logs
+from services.common.errors import NotReadyError
+from services.common.metrics import ServiceMetrics
+from services.common.status import Status, status_of
+
+REQUEST_ID = "x-request-id"
+
+_log = logging.getLogger(__name__)
+_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_Context = grpc.aio.ServicerContext[Any, Any]
+_Handler = Callable[[Any, _Context], Awaitable[Any]]
+
+
+class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs only
+    """Surrounds every unary call of ours; health and reflection pass through.
+
+    The request's id comes from the caller's metadata, or is made here, and goes back with the trailing
+    metadata: leading metadata would end gRPC's readiness to retry.
+
+    Args:
+        metrics: where calls are counted.
+        open_for_calls: whether the model is there; until then every call is refused as unavailable.
+    """
+
+    def __init__(self, metrics: ServiceMetrics, open_for_calls: Callable[[], bool]) -> None:
+        self._metrics = metrics
+        self._open_for_calls = open_for_calls
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Wrap the handler of one call."""
+        handler: grpc.RpcMethodHandler[Any, Any] | None = await continuation(handler_call_details)
+        name: str = handler_call_details.method
+        if handler is None or handler.unary_unary is None or name.startswith("/grpc."):
+            return handler
+        service, _, method = name.lstrip("/").rpartition("/")
+        inner: Any = handler.unary_unary
+
+        async def call(request: Any, context: _Context) -> Any:
+            return await self._call(inner, request, context, (service, method, "unary"))
+
+        return grpc.unary_unary_rpc_method_handler(
+            call,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    async def _call(
+        self, handler: _Handler, request: Any, context: _Context, labels: tuple[str, str, str]
+    ) -> Any:
+        metrics = self._metrics
+        begun = time.perf_counter()
+        request_id = _request_id(context)
+        logs.request_id.set(request_id)  # the call is a task of its own, and so is its context
+        trailing = ((REQUEST_ID, request_id),)
+        metrics.started.labels(*labels).inc()
+        metrics.inflight.inc()
+        status = Status(grpc.StatusCode.OK, "")
+        try:
+            if not self._open_for_calls():
+                raise NotReadyError("the model is still loading; come again")
+            response = await handler(request, context)
+            context.set_trailing_metadata(trailing)
+            return response
+        except asyncio.CancelledError:
+            status = Status(grpc.StatusCode.CANCELLED, "the caller went away or its deadline passed")
+            raise
+        except grpc.aio.AbortError:
+            status = Status(context.code(), context.details())
+            raise
+        except Exception as err:  # noqa: BLE001  (this is the boundary)
+            status = status_of(err, request_id)
+            if not status.expected:
+                _log.exception("internal error")
+            await context.abort(status.code, status.details, (*trailing, *status.trailing))
+        finally:
+            seconds = time.perf_counter() - begun
+            metrics.inflight.dec()
+            metrics.handled.labels(*labels, status.code.name).inc()
+            metrics.handling.labels(*labels).observe(seconds)
+            _log.info(
+                "call",
+                extra={
+                    "grpc_service": labels[0],
+                    "grpc_method": labels[1],
+                    "grpc_code": status.code.name,
+                    "details": status.details,
+                    "seconds": round(seconds, 6),
+                    "peer": context.peer(),
+                },
+            )
+
+
+def _request_id(context: _Context) -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID and isinstance(value, str) and _ID.fullmatch(value):
+            return value
+    return uuid.uuid4().hex

@@ -1,0 +1,71 @@
+"""The one table from errors to gRPC status codes.
+
+Errors are named, not imported: the worker needs this table and must not reach the codec or torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from grpc import StatusCode
+
+from services.common.errors import DownstreamError, OverloadedError
+
+Metadata = tuple[tuple[str, str], ...]
+
+CODES: Mapping[str, StatusCode] = {
+    # the codec, in manypath/errors.py
+    "manypath.errors.RequestError": StatusCode.INVALID_ARGUMENT,
+    "manypath.errors.BitstreamError": StatusCode.INVALID_ARGUMENT,
+    "manypath.errors.CorruptError": StatusCode.DATA_LOSS,
+    "manypath.errors.DesyncError": StatusCode.DATA_LOSS,
+    "manypath.errors.ModelMismatchError": StatusCode.FAILED_PRECONDITION,
+    # serving, in services/common/errors.py
+    "services.common.errors.NotReadyError": StatusCode.UNAVAILABLE,
+    "services.common.errors.OverloadedError": StatusCode.RESOURCE_EXHAUSTED,
+    "services.common.errors.ExpiredError": StatusCode.DEADLINE_EXCEEDED,
+    "services.common.errors.UnsupportedError": StatusCode.FAILED_PRECONDITION,
+    "services.common.errors.ReplySizeError": StatusCode.OUT_OF_RANGE,
+    "services.common.errors.DownstreamUnavailableError": StatusCode.UNAVAILABLE,
+    # asking workers, in services/common/inference_client.py
+    "services.common.inference_client.InferenceUnavailable": StatusCode.UNAVAILABLE,
+    "services.common.inference_client.InferenceError": StatusCode.FAILED_PRECONDITION,
+    # the worker, in services/worker
+    "services.common.tensors.TensorError": StatusCode.INVALID_ARGUMENT,
+    "services.worker.model.InputError": StatusCode.INVALID_ARGUMENT,
+}
+
+
+class Status(NamedTuple):
+    """How a call ends.
+
+    Attributes:
+        code: of gRPC.
+        details: for the caller; says nothing of our insides.
+        trailing: metadata that goes with it.
+        expected: whether the error is in the table; if not, it is ours, and the log has its story.
+    """
+
+    code: StatusCode
+    details: str
+    trailing: Metadata = ()
+    expected: bool = True
+
+
+def status_of(error: BaseException, request_id: str) -> Status:
+    """Return how a call ends that raised ``error``: the nearest ancestor in the table decides."""
+    if type(error) is DownstreamError:
+        return Status(error.code, str(error))
+    for ancestor in type(error).__mro__:
+        code = CODES.get(f"{ancestor.__module__}.{ancestor.__qualname__}")
+        if code is not None:
+            return Status(code, str(error), _pushback(error))
+    return Status(StatusCode.INTERNAL, f"internal error, request {request_id}", expected=False)
+
+
+def _pushback(error: BaseException) -> Metadata:
+    if not isinstance(error, OverloadedError):
+        return ()
+    return (("grpc-retry-pushback-ms", str(math.ceil(1000 * error.pushback_seconds))),)
