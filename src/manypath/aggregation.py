@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manypath.config import LEVELS, QUALITY_STEPS, TOKEN_PIXELS, WINDOW_PIXELS
 from manypath.errors import ConfigError
 from manypath.image import from_tokens, to_tokens
-from manypath.mixers import SLOPE
+from manypath.mixers import leaky
 
 WINDOW = WINDOW_PIXELS // TOKEN_PIXELS  # tokens on a window's side
 WINDOW_TOKENS = WINDOW * WINDOW
@@ -34,7 +33,7 @@ class PathMLP(nn.Module):
 
     def hidden(self, x: Tensor) -> Tensor:
         """Everything before the last layer."""
-        return F.leaky_relu(self.expand(x), SLOPE)
+        return leaky(self.expand(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform [..., C]."""
@@ -69,10 +68,10 @@ class Predictor(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the importance (a logit), [B, h, w], of tokens [B, h, w, C]; h and w are multiples of 8."""
         b, h, w, _ = x.shape
-        local, pooled = F.leaky_relu(self.reduce(x), SLOPE).chunk(2, dim=-1)
+        local, pooled = leaky(self.reduce(x)).chunk(2, dim=-1)
         windows = pooled.reshape(b, h // WINDOW, WINDOW, w // WINDOW, WINDOW, -1)
         pooled = windows.mean(dim=(2, 4), keepdim=True).expand_as(windows).reshape(pooled.shape)
-        logits: Tensor = self.score(F.leaky_relu(self.combine(torch.cat((local, pooled), -1)), SLOPE))
+        logits: Tensor = self.score(leaky(self.combine(torch.cat((local, pooled), -1))))
         return logits[..., 0]
 
 

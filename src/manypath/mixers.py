@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manypath.errors import ConfigError
 
 SLOPE = 0.1  # of every leaky ReLU in the transforms
+
+
+def leaky(x: Tensor) -> Tensor:
+    """Leaky ReLU; in place when no gradient is wanted, since ``x`` is always a fresh result here."""
+    return F.leaky_relu(x, SLOPE, inplace=not torch.is_grad_enabled())
 
 
 def conv_nhwc(conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -31,7 +37,7 @@ class DepthwiseMixer(nn.Module):
 
     def hidden(self, x: Tensor) -> Tensor:
         """Everything before the last layer."""
-        return conv_nhwc(self.spatial, F.leaky_relu(self.expand(x), SLOPE))
+        return conv_nhwc(self.spatial, leaky(self.expand(x)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix [B, h, w, C]."""
@@ -52,7 +58,7 @@ class BottleneckMixer(nn.Module):
 
     def hidden(self, x: Tensor) -> Tensor:
         """Everything before the last layer."""
-        return F.leaky_relu(conv_nhwc(self.spatial, F.leaky_relu(self.reduce(x), SLOPE)), SLOPE)
+        return leaky(conv_nhwc(self.spatial, leaky(self.reduce(x))))
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix [B, h, w, C]."""

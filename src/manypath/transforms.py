@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manypath.aggregation import (
@@ -32,7 +31,7 @@ from manypath.aggregation import (
 from manypath.config import LATENT_PIXELS, TOKEN_PIXELS, WINDOW_PIXELS, ModelConfig
 from manypath.gain import Gain
 from manypath.image import from_tokens, to_tokens
-from manypath.mixers import SLOPE, conv_nhwc, make_mixer
+from manypath.mixers import conv_nhwc, leaky, make_mixer
 
 MAIN = "main"
 
@@ -107,7 +106,7 @@ class Block(nn.Module):
     def blended(self, x: Tensor, code: Tensor, name: str, mask: Tensor) -> Tensor:
         """Both paths on all tokens, the mask [B, h, w, 1] choosing. For training."""
         x = self.mix(x, code)
-        gain = self.mlp_gain(code)[:, None, None, :]
+        gain = self.mlp_gain(code)[:, None, None, :].to(x.dtype)
         main, side = self.main_mlp(x), self._path(name)(x)
         return x + gain * (side + mask * (main - side))
 
@@ -188,7 +187,7 @@ class Analysis(nn.Module):
 
     def forward(self, x: Tensor, code: Tensor, routing: Routing, trace: Trace | None = None) -> Tensor:
         """Return y, before the gain."""
-        tokens = self.embed(to_tokens(x - 0.5, TOKEN_PIXELS))  # [B, H/8, W/8, C]
+        tokens = self.embed(to_tokens((x - 0.5).to(self.embed.weight.dtype), TOKEN_PIXELS))  # [B, H/8, W/8, C]
         for group in self.groups:
             tokens = group(tokens, code, routing, trace)
         y: Tensor = self.coarse(self.merge(to_tokens(tokens, 2)), code, None, None)  # [B, H/16, W/16, M]
@@ -210,7 +209,7 @@ class Synthesis(nn.Module):
 
     def shared(self, y: Tensor, code: Tensor) -> Tensor:
         """What all paths have in common: y -> tokens [B, 2h, 2w, C]."""
-        return from_tokens(self.split(self.coarse(y, code, None, None)), 2)
+        return from_tokens(self.split(self.coarse(y.to(self.split.weight.dtype), code, None, None)), 2)
 
     def forward(self, tokens: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None = None) -> Tensor:
         """One path's picture from the shared tokens."""
@@ -232,9 +231,9 @@ class HyperAnalysis(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         """Return z, before the hyper gain."""
-        x = F.leaky_relu(self.reduce(y), SLOPE)
-        x = F.leaky_relu(conv_nhwc(self.down1, x), SLOPE)
-        x = F.leaky_relu(conv_nhwc(self.down2, x), SLOPE)
+        x = leaky(self.reduce(y))
+        x = leaky(conv_nhwc(self.down1, x))
+        x = leaky(conv_nhwc(self.down2, x))
         z: Tensor = self.project(x)
         return z
 

@@ -46,11 +46,17 @@ class Rows:
 
 
 class Escapes:
-    """Excesses of symbols beyond their table, as unsigned LEB128 of at most three bytes, in coding order."""
+    """Excesses of symbols beyond their table, as unsigned LEB128 of at most three bytes, in coding order.
 
-    def __init__(self, chunk: bytes = b"") -> None:
+    Args:
+        chunk: to read from.
+        lost: the chunk was cut off; every excess reads as 0.
+    """
+
+    def __init__(self, chunk: bytes = b"", *, lost: bool = False) -> None:
         self._bytes = bytearray(chunk)
         self._at = 0
+        self._lost = lost
 
     def write(self, excess: Symbols) -> None:
         """Append excesses, each 0..65535."""
@@ -66,7 +72,9 @@ class Escapes:
         Raises:
             FormatError: there are not so many, or one is too long or too large.
         """
-        out = np.empty(count, dtype=np.int32)
+        out = np.zeros(count, dtype=np.int32)
+        if self._lost:
+            return out
         for number in range(count):
             value = shift = 0
             while True:

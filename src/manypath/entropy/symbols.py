@@ -123,7 +123,7 @@ class SymbolCoder:
         present = self.chunks if present is None else present
         if present < 1:
             raise FormatError("not even the first chunk is there: nothing can be decoded")
-        escapes = [Escapes(own[-1]) for own in chunks]
+        escapes = [Escapes(own[-1], lost=present < self.chunks) for own in chunks]
         z_shape = (h // 4, w // 4, config.hyper_channels)
         rows = self._hyper_rows(z_shape[0] * z_shape[1])
         with clock:

@@ -1,0 +1,72 @@
+"""One setting's part of the exactness test: write streams, read everybody's, print digests as JSON.
+
+Usage: python -m tests.codec.exactness_probe FOLDER NAME MODEL...
+"""
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from manypath.bitstream import parse
+from manypath.codec import Codec
+from manypath.entropy.coder import Checksum
+from manypath.entropy.symbols import Clock
+from tests.codec.conftest import photo
+
+
+def digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+
+
+def symbols_of(codec: Codec, stream: bytes) -> str:
+    """Return a digest of y_hat: the exact integers that all later steps depend on."""
+    parsed = parse(stream)
+    with torch.inference_mode():
+        y_hat = torch.cat(list(codec._latents([parsed], torch.tensor([parsed.quality_code]), _NoTimings())), 1)
+    return digest((y_hat * 16).to(torch.int32).numpy().tobytes())
+
+
+class _NoTimings:
+    def add(self, stage: str, seconds: float) -> None:
+        """Ignore."""
+
+
+def from_latents(codec: Codec, batch: int) -> str:
+    """Return a digest of the chunks of fixed latents: no float transform is involved."""
+    y = torch.randn(1, 8, 12, codec.config.latent_channels, generator=torch.Generator().manual_seed(7)) * 2
+    y = (y * 64).round().div(64).expand(batch, -1, -1, -1)
+    with torch.inference_mode():
+        # h_a is float: give it nothing to disagree on by asking for its answer's zero
+        codec._model.hyper_gain.log2.data.fill_(-40.0)
+        chunks = codec._coder.encode(y, torch.full((batch,), 131), [Checksum() for _ in range(batch)], Clock())
+    assert all(own == chunks[0] for own in chunks)
+    return digest(*chunks[0])
+
+
+def main() -> None:
+    folder, name, models = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    torch.set_num_threads(int(os.environ.get("THREADS", "1")))
+    batch = int(os.environ.get("BATCH", "1"))
+    written: dict[str, str] = {}
+    read: dict[str, dict[str, str]] = {}
+    latents: dict[str, str] = {}
+    for model in models:
+        codec = Codec.load(model, dtype=os.environ.get("DTYPE", "float32"))
+        for quality in (1.0, 4.5, 8.0):
+            key = f"{model} {quality}"
+            stream = codec.encode_batch([photo(150, 200)] * batch, quality=quality)[-1]
+            (folder / f"{name}@{key}").write_bytes(stream)
+            written[key] = symbols_of(codec, stream)
+            for file in folder.glob(f"*@{key}"):
+                writer = file.name.split("@")[0]
+                read.setdefault(writer, {})[key] = symbols_of(codec, file.read_bytes())
+        latents[model] = from_latents(codec, batch)
+    print(json.dumps({"written": written, "read": read, "from_latents": latents}))
+
+
+if __name__ == "__main__":
+    main()

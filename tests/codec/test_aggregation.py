@@ -1,0 +1,64 @@
+"""Routing: exact at test time, the same choice in training, and two ways to compute one result."""
+
+import pytest
+import torch
+
+from manypath.aggregation import WINDOW_TOKENS, quota, route, soft_mask
+from manypath.gain import main_share
+from manypath.transforms import Group
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.77, 1.0])
+def test_each_window_sends_its_quota_to_the_main_path(share: float) -> None:
+    importance = torch.randn(2, 16, 24, generator=torch.Generator().manual_seed(1))
+    chosen = route(importance, share)
+    mask = torch.zeros(2 * 16 * 24).index_fill_(0, chosen.main, 1.0).view(2, 16, 24)
+    per_window = mask.view(2, 2, 8, 3, 8).sum(dim=(2, 4))
+    assert (per_window == quota(share)).all()
+    assert len(chosen.main) + len(chosen.side) == 2 * 16 * 24
+
+
+def test_ties_go_to_the_earlier_token() -> None:
+    chosen = route(torch.zeros(1, 8, 8), 0.25)
+    assert chosen.main.tolist() == list(range(WINDOW_TOKENS // 4))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
+def test_training_and_test_agree_on_the_mask(share: float) -> None:
+    importance = torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(2))
+    mask, _ = soft_mask(importance, torch.full((3,), share), torch.zeros(3), None)
+    chosen = route(importance, share)
+    exact = torch.zeros(mask.numel()).index_fill_(0, chosen.main, 1.0).view(mask.shape)
+    assert torch.allclose(mask, exact, atol=1e-6)
+
+
+def test_the_trained_mask_carries_a_gradient_to_the_importance() -> None:
+    importance = torch.randn(1, 8, 8, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    mask, soft = soft_mask(importance, torch.tensor([0.5]), torch.zeros(1), None)
+    (mask * torch.arange(1.0, 65.0).view(1, 8, 8)).sum().backward()
+    assert importance.grad is not None
+    assert (importance.grad != 0).all()
+    assert 0 < float(soft.detach().mean()) < 1
+
+
+def test_gathering_equals_blending_both_paths() -> None:
+    torch.manual_seed(4)
+    group = Group(32, 2, "depthwise", {"low": "bottleneck"}).eval()
+    for parameter in group.parameters():
+        if parameter.dim() > 1 and parameter.shape[0] != 8:
+            torch.nn.init.normal_(parameter, std=0.1)
+    x, code = torch.randn(1, 16, 16, 32), torch.tensor([70])
+    importance = group.predictors["low"](x)
+    mask, _ = soft_mask(importance, torch.tensor([0.4]), torch.zeros(1), None)
+    with torch.no_grad():
+        blended = gathered = x
+        for block in group.blocks:
+            blended = block.blended(blended, code, "low", mask[..., None])
+            gathered = block.routed(gathered, code, "low", route(importance, 0.4))
+    assert torch.allclose(blended, gathered, atol=1e-5)
+
+
+def test_the_encoders_share_follows_the_paper() -> None:
+    shares = main_share(torch.arange(1.0, 9.0))
+    expected = [0, 0.0646, 0.1460, 0.2483, 0.3771, 0.5392, 0.7432, 1]
+    assert torch.allclose(shares, torch.tensor(expected), atol=1e-4)

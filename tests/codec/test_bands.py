@@ -1,0 +1,41 @@
+"""Cutting a picture into bands bounds memory and shows nowhere."""
+
+import numpy as np
+import pytest
+
+from manypath import bitstream
+from manypath.codec import Codec
+from manypath.transforms import analysis_reach, synthesis_reach
+from tests.codec.conftest import photo
+
+
+def test_band_by_band_equals_the_whole(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = photo(1400, 100)
+    whole = codec.encode(image, quality=5)
+    monkeypatch.setattr(bitstream, "MAX_BAND_PIXELS", 448 * 128)
+    assert bitstream.band_heights(100, 1400) == (448, 448, 448, 64)
+    banded = codec.encode(image, quality=5)
+    picture = codec.decode(banded).astype(int)
+    monkeypatch.undo()
+    # The entropy part starts anew in each band, so bytes differ; quantised latents may differ where means do.
+    difference = np.abs(picture - codec.decode(whole).astype(int))
+    assert len(banded) < 1.25 * len(whole)
+    assert np.percentile(difference, 99) <= 25
+    for seam in (448, 896, 1344):  # a seam would stand out from the rows around it
+        step = np.abs(picture[seam] - picture[seam - 1]).mean()
+        usual = np.abs(np.diff(picture[seam - 40 : seam + 40], axis=0)).mean()
+        assert step < 2 * usual + 2
+
+
+def test_latents_do_not_depend_on_where_a_band_begins(codec: Codec) -> None:
+    """The margin is as wide as the transforms reach, routing windows included."""
+    import torch
+
+    image = photo(1100, 128)
+    code = torch.tensor([100])
+    with torch.inference_mode():
+        whole = codec._analyse([image], 0, 1152, code)
+        part = codec._analyse([image], 448, 512, code)
+    assert torch.allclose(whole[:, 28:32], part, atol=1e-4)
+    assert 448 - codec._analysis_reach > 0  # the part really did not see the top
+    assert analysis_reach(codec.config) % 64 == synthesis_reach(codec.config) % 64 == 0
