@@ -3,10 +3,11 @@
     python -m tests.hostile.mutate --count 1000000                  the container's parser
     python -m tests.hostile.mutate --count 10000 --level codec      the decoder behind it
 
-Each mutant must get a named error or the exact picture (``targets.py``). It follows from (seed, number) alone,
-so ``--start N --count 1`` repeats number N. Three kinds of harm are looked for besides a wrong answer: a crash
-(it ends this process, and faulthandler prints where), a hang (a watchdog ends the process), and an allocation
-that the bytes do not justify (the address space is limited, so it raises MemoryError, which is no named error).
+Each mutant must get a named error or the exact picture (``targets.py``). It follows from (seed, number)
+alone, so ``--start N --count 1`` repeats number N. Three kinds of harm are looked for besides a wrong answer:
+a crash (it ends this process, and faulthandler prints where), a hang (a watchdog ends the process), and an
+allocation that the bytes do not justify (the address space is limited, so it raises MemoryError, which is no
+named error).
 """
 
 from __future__ import annotations

@@ -1,0 +1,125 @@
+"""``manypath``: finds the subcommand that was asked for, loads only it, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from manypath.errors import ManypathError
+from manypath_cli.exits import EXPLANATION, ExitCode, UsageError, exit_code
+
+_DESCRIPTION = """\
+One picture, one bitstream, many paths: encode a picture once, and let each decoder choose whether it
+reconstructs for a person or for a machine, from the same bytes.
+"""
+
+_EXAMPLES = """\
+examples:
+  manypath encode photo.jpg                          writes photo.mpa
+  manypath decode photo.mpa -o again.png
+  manypath encode holiday/ -o small/ --target-bpp 0.5
+  manypath inspect small/*.mpa
+  manypath COMMAND --help                            says more, with examples
+
+"""
+
+_OURS = {"manypath", "manypath_api", "manypath_cli", "manypath_lab", "services"}
+
+
+class Command(NamedTuple):
+    """Where a subcommand lives.
+
+    Attributes:
+        module: offers ``add_parser(subparsers)``, which sets ``func``.
+        summary: one line for the list of commands.
+        extra: of the package, which brings what the command needs.
+    """
+
+    module: str
+    summary: str
+    extra: str
+
+
+COMMANDS = {
+    "encode": Command("manypath_cli.encode", "pictures to bitstreams", "codec"),
+    "decode": Command("manypath_cli.decode", "bitstreams to pictures, by the path you choose", "codec"),
+    "inspect": Command("manypath_cli.inspect", "what bitstreams say of themselves", "codec"),
+    "models": Command("manypath_cli.models", "the models that are here, their digests and shapes", "codec"),
+    "serve": Command("manypath_cli.serve", "run the encoder, decoder or worker service", "demo"),
+    "demo": Command("manypath_cli.demo", "one picture through all services, on this machine", "demo"),
+    "classifier": Command("manypath_cli.classifier", "build the worker's default classifier", "classifier"),
+    "train": Command("manypath_lab.train", "train a model from a recipe and a folder of pictures", "lab"),
+    "eval": Command("manypath_lab.evaluation.cli", "measure the codec against its peers", "lab"),
+}
+
+
+def build_parser(requested: str | None) -> argparse.ArgumentParser:
+    """Return the parser; only the subcommand ``requested`` is imported, the others are only listed.
+
+    Raises:
+        ModuleNotFoundError: what the subcommand needs is not installed.
+    """
+    parser = argparse.ArgumentParser(
+        prog="manypath",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES + EXPLANATION,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=28),
+    )
+    version = importlib.metadata.version("manypath")
+    parser.add_argument("--version", action="version", version=f"manypath {version}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
+    for name, command in COMMANDS.items():
+        if name == requested:
+            add_parser: Callable[[object], None] = importlib.import_module(command.module).add_parser
+            add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=command.summary)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: arguments without the program's name; those of the process by default.
+
+    Returns:
+        An ``ExitCode``. Anything that is not one of our errors leaves as a traceback, with exit code 1.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    requested = next((argument for argument in arguments if not argument.startswith("-")), None)
+    try:
+        try:
+            args = build_parser(requested).parse_args(arguments)
+            func: Callable[[argparse.Namespace], int | None] = args.func
+            code = int(func(args) or ExitCode.OK)
+            sys.stdout.flush()
+            return code
+        except ModuleNotFoundError as err:
+            raise _not_installed(requested, err) from err
+    except ManypathError as err:
+        print(f"manypath: error: {err}", file=sys.stderr)
+        return exit_code(err)
+    except KeyboardInterrupt:
+        print("manypath: interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left. Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.UNEXPECTED
+
+
+def _not_installed(requested: str | None, err: ModuleNotFoundError) -> Exception:
+    """Return the error that says what to install, or ``err`` itself where a module of our own is missing."""
+    package = (err.name or "").partition(".")[0]
+    if requested not in COMMANDS or package in _OURS:
+        return err
+    extra = COMMANDS[requested].extra
+    return UsageError(
+        f"'manypath {requested}' needs {package!r}, which is not installed; pip install 'manypath[{extra}]'"
+    )
