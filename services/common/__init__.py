@@ -1,1 +1,1 @@
-"""What the servers share. Nothing here needs torch."""
+"""What the servers share. Only ``codec_ready`` needs the codec; the worker never imports it."""

@@ -15,6 +15,8 @@ from services.common.errors import DownstreamError, OverloadedError
 
 Metadata = tuple[tuple[str, str], ...]
 
+_MAX_DETAILS = 1000  # characters; all metadata of a call share 8 KiB
+
 CODES: Mapping[str, StatusCode] = {
     # the codec, in manypath/errors.py
     "manypath.errors.RequestError": StatusCode.INVALID_ARGUMENT,
@@ -35,6 +37,7 @@ CODES: Mapping[str, StatusCode] = {
     # the worker, in services/worker
     "services.common.tensors.TensorError": StatusCode.INVALID_ARGUMENT,
     "services.worker.model.InputError": StatusCode.INVALID_ARGUMENT,
+    "services.worker.model.UnknownModelError": StatusCode.NOT_FOUND,
 }
 
 
@@ -56,12 +59,13 @@ class Status(NamedTuple):
 
 def status_of(error: BaseException, request_id: str) -> Status:
     """Return how a call ends that raised ``error``: the nearest ancestor in the table decides."""
+    details = str(error)[:_MAX_DETAILS]
     if type(error) is DownstreamError:
-        return Status(error.code, str(error))
+        return Status(error.code, details)
     for ancestor in type(error).__mro__:
         code = CODES.get(f"{ancestor.__module__}.{ancestor.__qualname__}")
         if code is not None:
-            return Status(code, str(error), _pushback(error))
+            return Status(code, details, _pushback(error))
     return Status(StatusCode.INTERNAL, f"internal error, request {request_id}", expected=False)
 
 

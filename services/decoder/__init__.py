@@ -1,0 +1,1 @@
+"""The cloud: bitstreams in, pictures and answers out."""

@@ -1,0 +1,235 @@
+"""DecoderService: picks the path, calls the codec, asks the workers, converts back."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+
+from manypath.bitstream import parse_header
+from manypath.codec import Codec, StageTimings, StreamInfo, inspect
+from manypath.errors import BitstreamError, LimitError, RequestError
+from manypath_api.v1 import codec_pb2 as pb
+from manypath_api.v1 import codec_pb2_grpc as pb_grpc
+from services.common.codec_messages import (
+    Route,
+    check_reply_size,
+    choose_route,
+    facts_message,
+    picture_message,
+    picture_route,
+    timing_messages,
+)
+from services.common.compute import Compute
+from services.common.errors import NotReadyError
+from services.common.metrics import CodecMetrics
+from services.decoder.settings import DecoderSettings
+from services.decoder.workers import Answer, Workers
+
+Image = npt.NDArray[np.uint8]
+_Context = grpc.aio.ServicerContext[Any, Any]
+_ENVELOPE_BYTES = 2**16  # of a message, beside its pictures
+
+
+class _Wanted(NamedTuple):
+    """Routes of one request: pictures to send back, then pictures for workers."""
+
+    pictures: list[Route]
+    tasks: list[Route]
+    picture_format: int
+
+
+class _Decoded(NamedTuple):
+    pictures: list[pb.DecodedPicture]
+    task_images: list[Image]
+    info: StreamInfo
+    seconds: dict[str, float]
+
+
+class DecoderServicer(pb_grpc.DecoderServiceServicer):
+    """Decodes, one bitstream at a time, outside the event loop.
+
+    Args:
+        settings: of this service.
+        metrics: where pictures, bytes and seconds are counted.
+
+    Attributes:
+        codec: None until the model is loaded.
+    """
+
+    def __init__(self, settings: DecoderSettings, metrics: CodecMetrics) -> None:
+        self.codec: Codec | None = None
+        self._settings = settings
+        self._metrics = metrics
+        self._compute = Compute(
+            metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds
+        )
+        self._workers = Workers(settings, metrics)
+
+    async def close(self) -> None:
+        """Finish what was accepted and hang up; call it after the server has stopped."""
+        self._compute.close()
+        await self._workers.close()
+
+    async def Decode(self, request: pb.DecodeRequest, context: _Context) -> pb.DecodeResponse:
+        """Decode one bitstream along one or more paths."""
+        codec = self._loaded()
+        asked = list(request.pictures) or [pb.PathRequest(path=pb.PATH_PERCEPTUAL)]
+        wanted = _Wanted([picture_route(codec, picture) for picture in asked], [], request.picture_format)
+        decoded = await self._decode(codec, request.bitstream, wanted, context)
+        return pb.DecodeResponse(
+            pictures=decoded.pictures,
+            facts=facts_message(decoded.info),
+            device=codec.device,
+            timings=timing_messages(decoded.seconds),
+        )
+
+    async def Analyze(self, request: pb.AnalyzeRequest, context: _Context) -> pb.AnalyzeResponse:
+        """Decode one bitstream, each task along its path, and ask each task's worker."""
+        codec = self._loaded()
+        if not request.tasks and not request.pictures:
+            raise RequestError("tasks and pictures are both empty; ask for one at least")
+        wanted = _Wanted(
+            [picture_route(codec, picture) for picture in request.pictures],
+            [self._task_route(codec, task) for task in request.tasks],
+            request.picture_format,
+        )
+        decoded = await self._decode(codec, request.bitstream, wanted, context)
+        answers = await self._ask(request.tasks, decoded.task_images, context)
+        for answer, route in zip(answers, wanted.tasks, strict=True):
+            seconds = {"worker": answer.seconds}
+            self._metrics.observe_stages(seconds, path=route.used.value, device=codec.device)
+        if answers:  # they were asked at the same time
+            decoded.seconds["worker"] = max(answer.seconds for answer in answers)
+        return pb.AnalyzeResponse(
+            results=[
+                _result(task, route, answer)
+                for task, route, answer in zip(request.tasks, wanted.tasks, answers, strict=True)
+            ],
+            pictures=decoded.pictures,
+            facts=facts_message(decoded.info),
+            device=codec.device,
+            timings=timing_messages(decoded.seconds),
+        )
+
+    async def Inspect(self, request: pb.InspectRequest, context: _Context) -> pb.InspectResponse:
+        """Read a bitstream's header."""
+        codec = self._loaded()
+        with self._counting_rejections():
+            info = inspect(request.bitstream)
+        return pb.InspectResponse(
+            facts=facts_message(info),
+            slices_present=info.slices_present,
+            slices=info.slices,
+            decodable=info.model_digest == codec.model_digest,
+        )
+
+    async def _decode(self, codec: Codec, bitstream: bytes, wanted: _Wanted, context: _Context) -> _Decoded:
+        self._check(bitstream, wanted)
+        with self._counting_rejections():
+            computed = await self._compute.run(
+                lambda: self._work(codec, bitstream, wanted), timeout_seconds=context.time_remaining()
+            )
+        decoded = computed.value
+        decoded.seconds["queue"] = computed.wait_seconds
+        self._count(codec, wanted, decoded)
+        check_reply_size(
+            sum(len(picture.picture.file) or len(picture.picture.raw.data) for picture in decoded.pictures),
+            self._settings.max_message_bytes - _ENVELOPE_BYTES,
+        )
+        return decoded
+
+    def _check(self, bitstream: bytes, wanted: _Wanted) -> None:
+        """Refuse what needs no decoding to be refused."""
+        asked = len(wanted.pictures) + len(wanted.tasks)
+        if asked > self._settings.max_paths:
+            raise RequestError(
+                f"a request has at most {self._settings.max_paths} pictures and tasks together, got {asked}"
+            )
+        with self._counting_rejections():
+            header = parse_header(bitstream)
+            pixels = header.width * header.height
+            if pixels > self._settings.max_pixels:
+                raise LimitError(
+                    f"at most {self._settings.max_pixels} pixels are decoded here, "
+                    f"got {header.width}x{header.height} = {pixels}"
+                )
+        if wanted.picture_format == pb.PICTURE_FORMAT_RAW:
+            limit = self._settings.max_message_bytes - _ENVELOPE_BYTES
+            check_reply_size(3 * pixels * len(wanted.pictures), limit)
+
+    def _work(self, codec: Codec, bitstream: bytes, wanted: _Wanted) -> _Decoded:
+        routes = [*wanted.pictures, *wanted.tasks]
+        # the same route twice is decoded once: a fallback for a task is the picture that a person sees
+        different = list(dict.fromkeys((route.used, route.task_share) for route in routes))
+        timings = StageTimings()
+        images = dict(zip(different, codec.decode_paths(bitstream, different, timings=timings), strict=True))
+        begun = time.perf_counter()
+        pictures = [
+            pb.DecodedPicture(
+                picture=picture_message(images[route.used, route.task_share], wanted.picture_format),
+                route=route.message(),
+            )
+            for route in wanted.pictures
+        ]
+        seconds = {"queue": 0.0, **timings.seconds}
+        if pictures:
+            seconds["picture_encode"] = time.perf_counter() - begun
+        task_images = [images[route.used, route.task_share] for route in wanted.tasks]
+        return _Decoded(pictures, task_images, inspect(bitstream), seconds)
+
+    def _count(self, codec: Codec, wanted: _Wanted, decoded: _Decoded) -> None:
+        metrics, info = self._metrics, decoded.info
+        metrics.input_pixels.inc(info.width * info.height)
+        metrics.input_bytes.inc(info.bytes)
+        paths = sorted({route.used.value for route in [*wanted.pictures, *wanted.tasks]})
+        for path in paths:
+            metrics.observe_rate(path=path, quality=info.quality, size=info.bytes, bpp=info.bpp)
+        # what several paths have in common runs once, so its seconds belong to no single one
+        together = paths[0] if len(paths) == 1 else "several"
+        metrics.observe_stages(decoded.seconds, path=together, device=codec.device)
+        for picture, route in zip(decoded.pictures, wanted.pictures, strict=True):
+            size = len(picture.picture.file) or len(picture.picture.raw.data)
+            metrics.output_bytes.labels(route.used.value).inc(size)
+
+    async def _ask(
+        self, tasks: Sequence[pb.TaskRequest], images: Sequence[Image], context: _Context
+    ) -> list[Answer]:
+        remaining = context.time_remaining()
+        calls = [self._workers.ask(task, image, remaining) for task, image in zip(tasks, images, strict=True)]
+        return list(await asyncio.gather(*calls))
+
+    def _task_route(self, codec: Codec, request: pb.TaskRequest) -> Route:
+        share = request.task_share if request.HasField("task_share") else 1.0
+        return choose_route(codec, self._workers.path_of(request), share)
+
+    @contextmanager
+    def _counting_rejections(self) -> Iterator[None]:
+        try:
+            yield
+        except BitstreamError as err:
+            name = type(err).__name__.removesuffix("Error")
+            self._metrics.rejected.labels(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()).inc()
+            raise
+
+    def _loaded(self) -> Codec:
+        if self.codec is None:
+            raise NotReadyError("the model is still loading; come again")
+        return self.codec
+
+
+def _result(task: pb.TaskRequest, route: Route, answer: Answer) -> pb.TaskResult:
+    return pb.TaskResult(
+        task=task.task,
+        route=route.message(),
+        model=answer.model,
+        worker_seconds=answer.seconds,
+        classification=answer.classification,
+    )

@@ -1,0 +1,1 @@
+"""The edge: pictures in, bitstreams out or forwarded."""

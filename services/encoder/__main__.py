@@ -1,0 +1,41 @@
+"""Runs the encoder: ``python -m services.encoder``, told what to do by ``MANYPATH_ENCODER_*``."""
+
+from __future__ import annotations
+
+import sys
+
+from services.common import entry
+from services.common.client import ENCODER_SERVICE
+from services.encoder.settings import EncoderSettings
+
+
+async def serve(settings: EncoderSettings) -> None:
+    """Serve until a signal, and end without losing a request.
+
+    Raises:
+        StartError: the model cannot be loaded.
+        OSError: a port is taken.
+    """
+    # only here: torch reads the environment that entry.run prepares
+    from manypath_api.v1 import codec_pb2_grpc as pb_grpc
+    from services.common.codec_ready import Loading
+    from services.common.codec_serving import serve_until_signal
+    from services.common.metrics import CodecMetrics
+    from services.common.server import Server
+    from services.encoder.servicer import EncoderServicer
+
+    metrics = CodecMetrics("encoder", entry.version())
+    servicer = EncoderServicer(settings, metrics)
+    server = Server(settings, metrics, [ENCODER_SERVICE])
+    pb_grpc.add_EncoderServiceServicer_to_server(servicer, server.grpc)  # type: ignore[no-untyped-call]
+    loading = Loading(settings.model, settings.device, settings.dtype)
+    await serve_until_signal(server, servicer, loading, metrics)
+
+
+def main() -> int:
+    """Return the process's exit code."""
+    return entry.run("encoder", EncoderSettings, serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

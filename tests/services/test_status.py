@@ -1,0 +1,67 @@
+"""The table from errors to statuses is complete, and names only what exists."""
+
+from __future__ import annotations
+
+import importlib
+
+import grpc
+import pytest
+
+import manypath.errors
+from services.common.errors import DownstreamError, OverloadedError
+from services.common.status import CODES, status_of
+
+EXPECTED = {
+    "ImageError": "INVALID_ARGUMENT",
+    "QualityError": "INVALID_ARGUMENT",
+    "PathError": "INVALID_ARGUMENT",
+    "BudgetError": "INVALID_ARGUMENT",
+    "FormatError": "INVALID_ARGUMENT",
+    "TruncatedError": "INVALID_ARGUMENT",
+    "LimitError": "INVALID_ARGUMENT",
+    "CorruptError": "DATA_LOSS",
+    "ModelMismatchError": "FAILED_PRECONDITION",
+    "DesyncError": "DATA_LOSS",
+}
+
+
+@pytest.mark.parametrize("name", sorted(CODES))
+def test_every_name_in_the_table_is_a_class(name):
+    module, _, attribute = name.rpartition(".")
+    assert issubclass(getattr(importlib.import_module(module), attribute), Exception)
+
+
+def test_every_error_that_a_caller_can_cause_has_its_status():
+    roots = (manypath.errors.RequestError, manypath.errors.BitstreamError)
+    leaves = {
+        name
+        for name, value in vars(manypath.errors).items()
+        if isinstance(value, type) and issubclass(value, roots) and value not in roots
+    }
+    assert leaves == set(EXPECTED)
+    for name, code in EXPECTED.items():
+        assert status_of(getattr(manypath.errors, name)("x"), "id").code.name == code
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("secret"), manypath.errors.CheckpointError("secret"), OSError()]
+)
+def test_anything_else_is_internal_and_says_nothing(error):
+    status = status_of(error, "abc")
+    assert status.code is grpc.StatusCode.INTERNAL
+    assert status.details == "internal error, request abc"
+    assert not status.expected
+
+
+def test_a_full_queue_says_when_to_come_again():
+    status = status_of(OverloadedError("full", 0.2501), "id")
+    assert status.trailing == (("grpc-retry-pushback-ms", "251"),)
+
+
+def test_a_downstream_refusal_is_passed_on():
+    status = status_of(DownstreamError("the decoder said no", grpc.StatusCode.DATA_LOSS), "id")
+    assert status.code is grpc.StatusCode.DATA_LOSS
+
+
+def test_details_are_cut_before_they_fill_the_metadata():
+    assert len(status_of(manypath.errors.PathError("x" * 100_000), "id").details) == 1000
