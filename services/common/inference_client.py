@@ -21,14 +21,16 @@ import numpy.typing as npt
 from manypath_api.inference import open_inference_pb2 as pb
 from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
 from services.common.picture_input import Normalisation, PictureInput, PictureInputError
+from services.common.settings import MESSAGE_BYTES
 from services.common.tensors import Array, TensorError, read_tensor, write_raw
 
-_MESSAGE_BYTES = 64 * 2**20
+# Unlike calls between our own services these do not wait for a connection: where a worker is away, its caller
+# still has a picture to give, and should know soon. Health is not watched: not every server reports it.
 # Retries stop in silence above 256 KiB a request unless the buffer is raised; a picture is larger than that.
 _CHANNEL_OPTIONS = (
-    ("grpc.max_send_message_length", _MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
-    ("grpc.per_rpc_retry_buffer_size", _MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.per_rpc_retry_buffer_size", MESSAGE_BYTES),
     # A worker that restarts is found again within seconds, not within the default's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
@@ -47,7 +49,7 @@ _CHANNEL_OPTIONS = (
                             "initialBackoff": "0.1s",
                             "maxBackoff": "2s",
                             "backoffMultiplier": 2,
-                            "retryableStatusCodes": ["UNAVAILABLE"],
+                            "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
                         },
                     }
                 ],
@@ -224,9 +226,9 @@ class InferenceClient:
             tensor = model.picture.prepare(image)
         except PictureInputError as err:
             raise InferenceError(str(err)) from err
-        if tensor.nbytes > _MESSAGE_BYTES - 2**16:
+        if tensor.nbytes > MESSAGE_BYTES - 2**16:
             raise InferenceError(
-                f"image of {list(image.shape)} needs {tensor.nbytes} bytes, a message holds {_MESSAGE_BYTES}"
+                f"image of {list(image.shape)} needs {tensor.nbytes} bytes, a message holds {MESSAGE_BYTES}"
             )
         request = pb.ModelInferRequest(model_name=self._model_name, id=request_id)
         request.inputs.add(name=model.picture.name, datatype=model.picture.datatype, shape=tensor.shape)

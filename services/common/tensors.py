@@ -54,7 +54,8 @@ def read_tensor(tensor: Tensor, raw: bytes | None) -> Array:
     """
     if tensor.datatype not in _DATATYPES:
         raise TensorError(
-            f"tensor {tensor.name!r} has datatype {tensor.datatype!r}, accepted are {', '.join(_DATATYPES)}"
+            f"tensor {tensor.name!r} has datatype {tensor.datatype[:16]!r}, "
+            f"accepted are {', '.join(_DATATYPES)}"
         )
     shape = tuple(tensor.shape)
     if len(shape) > _MAX_AXES or any(axis < 1 for axis in shape):

@@ -49,7 +49,8 @@ def _read_inputs(model: Model, request: pb.ModelInferRequest, max_batch: int) ->
     specs = {spec.name: spec for spec in model.manifest.inputs}
     names = [tensor.name for tensor in request.inputs]
     if sorted(names) != sorted(specs):
-        raise InputError(f"inputs are {names[:8]}, model {model.manifest.name!r} takes {sorted(specs)}")
+        found = [name[:80] for name in names[:8]]
+        raise InputError(f"inputs are {found}, model {model.manifest.name!r} takes {sorted(specs)}")
     raw = request.raw_input_contents
     if raw and len(raw) != len(names):
         raise InputError(
@@ -60,7 +61,7 @@ def _read_inputs(model: Model, request: pb.ModelInferRequest, max_batch: int) ->
         spec = specs[tensor.name]
         if not spec.accepts(tensor.datatype, tensor.shape):
             raise InputError(
-                f"input {tensor.name!r} is {tensor.datatype} {list(tensor.shape[:9])}, "
+                f"input {tensor.name!r} is {tensor.datatype[:16]} {list(tensor.shape[:9])}, "
                 f"model {model.manifest.name!r} takes {spec}; -1 is any length"
             )
         if spec.shape and spec.shape[0] == -1 and tensor.shape[0] > max_batch:
@@ -80,7 +81,7 @@ def _wanted_outputs(model: Model, request: pb.ModelInferRequest) -> list[tuple[s
     for output in request.outputs:
         if output.name not in specs or output.name in (name for name, _ in wanted):
             raise InputError(
-                f"output {output.name!r} is unknown or asked for twice, there are {sorted(specs)}"
+                f"output {output.name[:80]!r} is unknown or asked for twice, there are {sorted(specs)}"
             )
         top_k = 0
         if _CLASSIFICATION in output.parameters:

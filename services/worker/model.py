@@ -12,6 +12,8 @@ import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from services.common.entry import StartError
+
 Array = npt.NDArray[Any]
 Device = Literal["cpu", "cuda"]
 
@@ -29,8 +31,12 @@ _ONNX_DATATYPES = {
 }
 
 
-class ModelError(Exception):
+class ModelError(StartError):
     """A model cannot be served: the worker does not start."""
+
+
+class UnknownModelError(LookupError):
+    """The caller asks for a model, or a version of it, that is not here."""
 
 
 class InputError(ValueError):

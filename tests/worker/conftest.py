@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-import grpc
 import pytest
 
 from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
+from services.common.compute import Compute
+from services.common.server import Server
+from services.worker.metrics import WorkerMetrics
 from services.worker.model import load_repository
-from services.worker.servicer import InferenceServicer
+from services.worker.servicer import SERVICE, InferenceServicer
+from services.worker.settings import WorkerSettings
 from tests.worker.models import colours_graph, prepared_graph, write_model
 
 Serve = Callable[..., AbstractAsyncContextManager[str]]
@@ -26,27 +29,36 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def serve(repository: Path) -> Serve:
-    """Serves the repository; gives the target."""
+    """Serves a repository in this process, as the worker's own does; gives the target."""
 
     @asynccontextmanager
     async def serve_repository(
-        folder: Path = repository, *, max_batch: int = 4, max_waiting: int = 8, port: int = 0
+        folder: Path = repository, *, port: int = 0, max_batch: int = 4, queue_limit: int = 8
     ) -> AsyncIterator[str]:
-        models = load_repository(folder)
-        servicer = InferenceServicer(models, version="test", max_batch=max_batch, max_waiting=max_waiting)
-        server = grpc.aio.server(
-            options=[
-                ("grpc.max_receive_message_length", 64 * 2**20),
-                ("grpc.max_send_message_length", 64 * 2**20),
-            ]
+        settings = WorkerSettings.load(
+            host="127.0.0.1",
+            port=port,
+            metrics_port=0,
+            models=folder,
+            max_batch=max_batch,
+            queue_limit=queue_limit,
+            drain_seconds=0,
         )
-        pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
-        port = server.add_insecure_port(f"127.0.0.1:{port}")
+        metrics = WorkerMetrics("test")
+        compute = Compute(
+            metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds
+        )
+        servicer = InferenceServicer(
+            load_repository(folder), compute, metrics, version="test", max_batch=settings.max_batch
+        )
+        server = Server(settings, metrics, [SERVICE])
+        pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server.grpc)
         await server.start()
+        await server.become_ready()
         try:
-            yield f"127.0.0.1:{port}"
+            yield f"127.0.0.1:{server.port}"
         finally:
-            await server.stop(grace=5)
-            servicer.close()
+            await server.stop()
+            compute.close()
 
     return serve_repository

@@ -74,7 +74,7 @@ def prepared_graph() -> onnx.GraphProto:
 
 
 def slow_graph() -> onnx.GraphProto:
-    """A few tenths of a second of matrix products for a single number."""
+    """A tenth of a second of matrix products for a single number."""
     products = [helper.make_node("MatMul", [f"m{i}", "m0"], [f"m{i + 1}"]) for i in range(8)]
     return helper.make_graph(
         [
@@ -87,7 +87,7 @@ def slow_graph() -> onnx.GraphProto:
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1])],
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 1])],
         initializer=[
-            helper.make_tensor("size", TensorProto.INT64, [2], [1200, 1200]),
+            helper.make_tensor("size", TensorProto.INT64, [2], [800, 800]),
             helper.make_tensor("axes", TensorProto.INT64, [2], [0, 1]),
             helper.make_tensor("shape", TensorProto.INT64, [2], [1, 1]),
         ],

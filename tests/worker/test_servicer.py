@@ -173,6 +173,9 @@ def prepared_of(shape: list[int], x: bytes) -> pb.ModelInferRequest:
     [
         (changed(datatype="FP32"), "input 'image' is FP32 [1, 5, 7, 3], model 'colours' takes UINT8"),
         (changed(datatype="BYTES"), "model 'colours' takes UINT8 [-1, -1, -1, 3]"),
+        (changed(datatype="D" * 100_000), "input 'image' is DDDDDDDDDDDDDDDD [1, 5, 7, 3]"),
+        (changed(name="n" * 100_000), "inputs are ['nnn"),
+        (asking_for("o" * 100_000), "is unknown"),
         (changed(datatype=""), "model 'colours' takes UINT8"),
         (changed(name="picture"), "inputs are ['picture'], model 'colours' takes ['image']"),
         (changed(shape=[5, 7, 3]), "input 'image' is UINT8 [5, 7, 3]"),
@@ -268,11 +271,11 @@ def test_more_requests_than_may_wait_are_shed_and_the_others_are_answered(
             *(stub.ModelInfer(slow_request()) for _ in range(12)), return_exceptions=True
         )
 
-    answers = on_worker(serve, ask, folder=tmp_path, max_waiting=2)
+    answers = on_worker(serve, ask, folder=tmp_path, queue_limit=2)
     shed = [answer for answer in answers if isinstance(answer, grpc.aio.AioRpcError)]
     assert len(shed) == 12 - 1 - 2
     assert {answer.code() for answer in shed} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
-    assert all(dict(answer.trailing_metadata())["grpc-retry-pushback-ms"] == "100" for answer in shed)
+    assert all(dict(answer.trailing_metadata())["grpc-retry-pushback-ms"] == "200" for answer in shed)
 
 
 def test_health_is_answered_while_a_model_runs(serve: Serve, tmp_path: Path) -> None:
