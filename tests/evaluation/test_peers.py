@@ -12,13 +12,14 @@ QUICK = [name for name in peer_names() if name != "vvc"]
 def test_a_peer_returns_the_picture_better_and_larger_at_its_highest_quality(
     name: str, picture: np.ndarray
 ) -> None:
+    grey = np.repeat(picture[..., :1], 3, axis=-1)  # 4:2:0 would cost the strong colours of the fixture dearly
     (peer,) = make_peers([name])
-    low, high = (peer.encode(picture, peer.qualities[i]) for i in (0, -1))
+    low, high = (peer.encode(grey, peer.qualities[i]) for i in (0, -1))
     restored = [peer.decode(data) for data in (low, high)]
     assert [(image.shape, image.dtype) for image in restored] == [(picture.shape, np.uint8)] * 2
     assert len(low) < len(high)
-    assert psnr(picture, restored[0]) < psnr(picture, restored[1])
-    assert psnr(picture, restored[1]) > 28.0
+    assert psnr(grey, restored[0]) < psnr(grey, restored[1])
+    assert psnr(grey, restored[1]) > 33.0
 
 
 @pytest.mark.parametrize("name", QUICK)
