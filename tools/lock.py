@@ -1,7 +1,8 @@
 """Writes constraints.txt: one exact version for everything that any extra may install.
 
-uv resolves for Python 3.11 and 3.12 at once and for CUDA builds as well as CPU ones: a CPU build of torch never asks for
-the CUDA packages, so their lines do no harm there. natten is left out: its build needs the torch it runs with.
+uv resolves for Python 3.11 and 3.12 at once and for CUDA builds as well as CPU ones: a CPU build of torch never
+asks for the CUDA packages, so their lines do no harm there. natten is left out: its build needs the torch it runs
+with.
 
 Run by ``make lock``; uv itself comes into a throw-away environment.
 """
