@@ -31,7 +31,7 @@ def read_picture(data: bytes, background: str | None = None) -> npt.NDArray[np.u
         background: a colour such as ``white`` or ``#ffffff`` on which transparent pixels are blended.
 
     Raises:
-        ImageError: not such a file, damaged, too large, of more than 8 bits, or transparent without background.
+        ImageError: no such file, damaged, too large, of more than 8 bits, or transparent without background.
     """
     try:
         with warnings.catch_warnings():
