@@ -22,9 +22,9 @@ profiles are left behind.
 
 _EXAMPLES = """\
 examples:
-  manypath encode photo.jpg                           writes photo.mpa beside it
+  manypath encode photo.jpg                            writes photo.mpa beside it
   manypath encode photo.jpg -o small.mpa --quality 2.5
-  manypath encode holiday/ -o small/ --target-bpp 0.3 each picture below holiday/, folders kept
+  manypath encode holiday/ -o small/ --target-bpp 0.3  each picture below holiday/, folders kept
   manypath encode 'shots/**/*.png' -o small/ --max-bytes 20000
   cat photo.png | manypath encode - > photo.mpa
 """
