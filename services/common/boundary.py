@@ -65,47 +65,44 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
     async def _call(
         self, handler: _Handler, request: Any, context: _Context, labels: tuple[str, str, str]
     ) -> Any:
-        metrics = self._metrics
         begun = time.perf_counter()
         request_id = _request_id(context)
         logs.request_id.set(request_id)  # the call is a task of its own, and so is its context
-        trailing = ((REQUEST_ID, request_id),)
-        metrics.started.labels(*labels).inc()
-        metrics.inflight.inc()
+        self._metrics.started.labels(*labels).inc()
+        self._metrics.inflight.inc()
         status = Status(grpc.StatusCode.OK, "")
+        response = None
         try:
             if not self._open_for_calls():
                 raise NotReadyError("the model is still loading; come again")
             response = await handler(request, context)
-            context.set_trailing_metadata(trailing)
-            return response
         except asyncio.CancelledError:
             status = Status(grpc.StatusCode.CANCELLED, "the caller went away or its deadline passed")
             raise
         except grpc.aio.AbortError:
             status = Status(context.code(), context.details())
             raise
-        except Exception as err:  # noqa: BLE001  (this is the boundary)
+        except Exception as err:  # noqa: BLE001  (the boundary: what the table lacks is told to the log alone)
             status = status_of(err, request_id)
             if not status.expected:
                 _log.exception("internal error")
-            await context.abort(status.code, status.details, (*trailing, *status.trailing))
-        finally:
-            seconds = time.perf_counter() - begun
-            metrics.inflight.dec()
-            metrics.handled.labels(*labels, status.code.name).inc()
-            metrics.handling.labels(*labels).observe(seconds)
-            _log.info(
-                "call",
-                extra={
-                    "grpc_service": labels[0],
-                    "grpc_method": labels[1],
-                    "grpc_code": status.code.name,
-                    "details": status.details,
-                    "seconds": round(seconds, 6),
-                    "peer": context.peer(),
-                },
-            )
+        finally:  # before the caller hears of it: who has an answer finds it counted
+            self._record(labels, status, time.perf_counter() - begun, context.peer())
+        trailing = ((REQUEST_ID, request_id), *status.trailing)
+        if status.code is not grpc.StatusCode.OK:
+            await context.abort(status.code, status.details, trailing)
+        context.set_trailing_metadata(trailing)
+        return response
+
+    def _record(self, labels: tuple[str, str, str], status: Status, seconds: float, peer: str) -> None:
+        service, method, _ = labels
+        self._metrics.inflight.dec()
+        self._metrics.handled.labels(*labels, status.code.name).inc()
+        self._metrics.handling.labels(*labels).observe(seconds)
+        call = {"grpc_service": service, "grpc_method": method, "grpc_code": status.code.name}
+        _log.info(
+            "call", extra={**call, "details": status.details, "seconds": round(seconds, 6), "peer": peer}
+        )
 
 
 def _request_id(context: _Context) -> str:

@@ -7,8 +7,9 @@ import logging
 import signal
 from collections.abc import Sequence
 from enum import Enum, auto
+from typing import Any
 
-from grpc import aio
+from grpc import StatusCode, aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -52,7 +53,7 @@ class Server:
             interceptors=[Boundary(metrics, lambda: self._state is not _State.LOADING)],
             options=_options(settings.max_message_bytes),
         )
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self._health = _Health()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
         reflection.enable_server_reflection(
             (*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc
@@ -91,7 +92,10 @@ class Server:
         await self._health.enter_graceful_shutdown()
         _log.info("draining", extra={"drain_seconds": self._settings.drain_seconds})
         await asyncio.sleep(self._settings.drain_seconds)
-        await self.grpc.stop(self._settings.grace_seconds)
+        stopped = asyncio.create_task(self.grpc.stop(self._settings.grace_seconds))
+        await asyncio.sleep(0)  # no new call comes in from here on
+        self._health.end_watches()
+        await stopped
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.close)
         _log.info("stopped")
@@ -99,6 +103,31 @@ class Server:
     async def _set_health(self, status: int) -> None:
         for name in ("", *self._services):
             await self._health.set(name, status)
+
+
+class _Health(health.aio.HealthServicer):  # type: ignore[misc, name-defined]  # aio is bound at run time
+    """Health whose watches end with the server; each would hold a stop until the end of its grace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ending = asyncio.Event()
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:  # noqa: N802
+        """Tell each change of health, until the server stops."""
+        watch = asyncio.ensure_future(super().Watch(request, context))
+        ending = asyncio.ensure_future(self._ending.wait())
+        try:
+            await asyncio.wait((watch, ending), return_when=asyncio.FIRST_COMPLETED)
+            if watch.done():
+                await watch
+        finally:
+            watch.cancel()
+            ending.cancel()
+        await context.abort(StatusCode.UNAVAILABLE, "the server is stopping")
+
+    def end_watches(self) -> None:
+        """End those under way and refuse new ones."""
+        self._ending.set()
 
 
 async def until_signal() -> None:

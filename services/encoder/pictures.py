@@ -57,7 +57,8 @@ def read_picture(picture: pb.Picture, max_pixels: int) -> Image:
     """
     if picture.WhichOneof("content") == "raw":
         raw = picture.raw
-        return np.frombuffer(raw.data, np.uint8).reshape(raw.height, raw.width, 3)
+        samples = np.frombuffer(raw.data, np.uint8).reshape(raw.height, raw.width, 3)
+        return samples.copy()  # torch refuses read-only memory
     try:
         with PillowImage.open(io.BytesIO(picture.file), formats=FORMATS) as opened:
             _check_size(opened.width, opened.height, max_pixels)
@@ -88,4 +89,4 @@ def _to_rgb(opened: PillowImage.Image) -> Image:
             raise ImageError("the picture has transparent pixels; flatten it onto a background first")
     elif opened.mode not in ("RGB", "L", "P", "1"):
         raise ImageError(f"a picture has 8-bit grey, palette or RGB samples, got mode {opened.mode}")
-    return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+    return np.array(ImageOps.exif_transpose(opened).convert("RGB"))

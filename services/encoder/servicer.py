@@ -129,6 +129,8 @@ class EncoderServicer(pb_grpc.EncoderServiceServicer):
         begun = time.perf_counter()
         image = read_picture(picture, self._settings.max_pixels)
         seconds = {"picture_decode": time.perf_counter() - begun}
+        if rate.target_bpp is not None and rate.target_bpp * image.shape[0] * image.shape[1] < 8:
+            raise BudgetError(f"target_bpp must allow at least 1 byte, got {rate.target_bpp}")
         timings = StageTimings()
         bitstream = codec.encode(
             image,
@@ -158,6 +160,6 @@ def _budget(rate: _Rate, info: StreamInfo) -> pb.Budget | None:
     if rate.max_bytes is not None:
         return pb.Budget(asked_bytes=rate.max_bytes, used_bytes=info.bytes)
     if rate.target_bpp is not None:
-        asked = int(rate.target_bpp * info.width * info.height / 8)
+        asked = min(int(rate.target_bpp * info.width * info.height / 8), 2**63)
         return pb.Budget(asked_bytes=asked, used_bytes=info.bytes)
     return None

@@ -67,7 +67,7 @@ def test_workers_are_read_from_json(monkeypatch):
 )
 def test_workers_that_make_no_sense_are_refused(monkeypatch, value):
     monkeypatch.setenv("MANYPATH_DECODER_WORKERS", value)
-    with pytest.raises(SettingsError, match="(?i)workers"):
+    with pytest.raises(SettingsError, match=r"(?i)workers"):
         DecoderSettings.load()
 
 
@@ -78,17 +78,9 @@ def test_workers_that_make_no_sense_are_refused(monkeypatch, value):
 )
 def test_a_process_that_cannot_start_says_why_and_exits_with_1(service, key, value, said):
     # no warning filter of ours here: the child is a service, not a test
-    environment = {
-        "PATH": "",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
-        f"MANYPATH_{service.upper()}_{key}": value,
-    }
-    environment |= {f"MANYPATH_{service.upper()}_METRICS_PORT": "0", "HOME": "/nonexistent"}
-    if key == "MODEL":
-        environment |= {
-            f"MANYPATH_{service.upper()}_PORT": "0",
-            f"MANYPATH_{service.upper()}_DRAIN_SECONDS": "0",
-        }
+    told = {"PORT": "0", "METRICS_PORT": "0", "DRAIN_SECONDS": "0", key: value}
+    environment = {f"MANYPATH_{service.upper()}_{name}": text for name, text in told.items()}
+    environment |= {"PATH": "", "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
     command = [sys.executable, "-m", f"services.{service}"]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 1, run.stderr
