@@ -1,0 +1,1 @@
+"""The codec: one picture, one bitstream, many paths."""

@@ -145,9 +145,7 @@ def parse_header(data: bytes) -> Header:
         raise TruncatedError(f"the header has {HEADER_BYTES} bytes, only {len(data)} are there")
     _, version, flags, digest, width, height, quality, chunks, crc, symbols = _HEADER.unpack_from(data)
     if version != VERSION:
-        raise FormatError(
-            f"format version {version} is not known, this reader knows {VERSION}; upgrade manypath"
-        )
+        raise FormatError(f"format version {version} is not known, this reader knows {VERSION}; upgrade manypath")
     if flags:
         raise FormatError(f"flags must be 0 in version {VERSION}, got {flags:#04x}")
     _check_fields(width + 1, height + 1, quality, chunks)
@@ -185,9 +183,7 @@ def parse(data: bytes, *, max_pixels: int = MAX_PIXELS, allow_truncated: bool = 
     if there == claimed:
         actual = checksum(data[:HEADER_BYTES], data[HEADER_BYTES:])
         if actual != header.crc:
-            raise CorruptError(
-                f"checksum is {actual:08x}, the header says {header.crc:08x}; fetch the stream again"
-            )
+            raise CorruptError(f"checksum is {actual:08x}, the header says {header.crc:08x}; fetch the stream again")
     flat, missing = _cut(data, start, lengths)
     return Bitstream(
         width=header.width,
@@ -236,9 +232,7 @@ def _read_table(data: bytes, count: int) -> tuple[list[int], int]:
     """Return ``count`` lengths in bytes and the offset behind the table."""
     # Each length takes at least one byte: refuse a table that cannot be there before walking it.
     if len(data) - HEADER_BYTES < count:
-        raise TruncatedError(
-            f"the slice table has {count} lengths, only {len(data) - HEADER_BYTES} bytes are there"
-        )
+        raise TruncatedError(f"the slice table has {count} lengths, only {len(data) - HEADER_BYTES} bytes are there")
     lengths, position = [], HEADER_BYTES
     for entry in range(count):
         value = 0
@@ -255,9 +249,7 @@ def _read_table(data: bytes, count: int) -> tuple[list[int], int]:
         if index and not byte:
             raise FormatError(f"entry {entry} of the slice table is not in its shortest form")
         if value > _MAX_LENGTH:
-            raise FormatError(
-                f"entry {entry} of the slice table is {value}, at most {_MAX_LENGTH} is accepted"
-            )
+            raise FormatError(f"entry {entry} of the slice table is {value}, at most {_MAX_LENGTH} is accepted")
         lengths.append(value)
     return lengths, position
 

@@ -50,17 +50,22 @@ def _integer_layers(model: nn.Module) -> dict[str, IntegerAffine | IntegerGain |
     return {name: module for name, module in model.named_modules() if isinstance(module, INTEGER_LAYERS)}
 
 
+def _stored(layer: nn.Module, value: Tensor) -> Tensor:
+    """Return a table in its smallest exact form."""
+    if isinstance(layer, IntegerGain):
+        return value.to(torch.bfloat16)  # 8 significant bits, so nothing is lost
+    if isinstance(layer, IntegerOffset):
+        return (value * 2.0**layer.bits).to(torch.int16)
+    return value
+
+
 def export(model: MPAModel, hyper_tables: Tables) -> dict[str, Tensor]:
     """Return the tensors of a released checkpoint."""
     layers = _integer_layers(model)
     tensors: dict[str, Tensor] = {}
     for name, layer in layers.items():
         for key, value in layer.integers().items():
-            if isinstance(layer, IntegerGain):
-                value = value.to(torch.bfloat16)  # 8 significant bits, so nothing is lost
-            elif isinstance(layer, IntegerOffset):
-                value = (value * 2.0**layer.bits).to(torch.int16)
-            tensors[f"{name}.{key}"] = value
+            tensors[f"{name}.{key}"] = _stored(layer, value)
     inside = tuple(f"{name}." for name in layers)
     for name, parameter in model.state_dict().items():
         if not name.startswith(inside):
@@ -142,7 +147,7 @@ def load(name_or_file: str | os.PathLike[str]) -> Released:
     try:
         with safe_open(str(file), framework="pt") as handle:
             metadata = handle.metadata() or {}
-            tensors = {key: handle.get_tensor(key) for key in handle.keys()}
+            tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118  not a dict
     except (OSError, SafetensorError) as err:
         raise CheckpointError(f"{file}: not a safetensors file: {err}") from err
     if metadata.get("format") != FORMAT:

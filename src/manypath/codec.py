@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import PurePath
 from time import perf_counter
 from typing import NamedTuple
 
@@ -140,9 +141,7 @@ class Codec:
         self._synthesis_reach = synthesis_reach(self.config)
 
     @classmethod
-    def load(
-        cls, model: str | os.PathLike[str] = "edge", *, device: str = "cpu", dtype: str = "float32"
-    ) -> Codec:
+    def load(cls, model: str | os.PathLike[str] = "edge", *, device: str = "cpu", dtype: str = "float32") -> Codec:
         """Load a shipped model by name, a ``.safetensors`` file, or ``<preset>-random`` (untrained, for tests).
 
         Raises:
@@ -151,7 +150,7 @@ class Codec:
         text = os.fspath(model)
         if text.endswith("-random"):
             return cls(checkpoint.random_model(text.removesuffix("-random")), text, device=device, dtype=dtype)
-        name = os.path.basename(text).removesuffix(".safetensors")
+        name = PurePath(text).name.removesuffix(".safetensors")
         return cls(checkpoint.load(model), name, device=device, dtype=dtype)
 
     def serves(self, path: Path) -> bool:
@@ -181,9 +180,9 @@ class Codec:
         Raises:
             RequestError: the picture, the quality or the budget cannot be.
         """
-        return self.encode_batch(
-            [image], quality=quality, max_bytes=max_bytes, target_bpp=target_bpp, timings=timings
-        )[0]
+        return self.encode_batch([image], quality=quality, max_bytes=max_bytes, target_bpp=target_bpp, timings=timings)[
+            0
+        ]
 
     @torch.inference_mode()
     def encode_batch(
@@ -205,10 +204,8 @@ class Codec:
         code = quality_to_code(DEFAULT_QUALITY if quality is None else quality)
         streams: dict[int, bytes] = {}
         for group in _by_size(checked).values():
-            for number, stream in zip(
-                group, self._encode_group([checked[i] for i in group], code, spent), strict=True
-            ):
-                streams[number] = stream
+            encoded = self._encode_group([checked[i] for i in group], code, spent)
+            streams.update(zip(group, encoded, strict=True))
         return [streams[number] for number in range(len(checked))]
 
     def _encode_to_budget(self, image: Image, most: int, timings: StageTimings) -> bytes:
@@ -377,7 +374,9 @@ class Codec:
             with _measured(timings, "entropy_parameters", clock):
                 chunks = [stream.bands[band] for stream in streams]
                 codes = code.expand(len(streams))
-                y_hat = self._coder.decode(chunks, codes, grid, checksums, clock, present[0][band])
+                y_hat = self._coder.decode(
+                    chunks, codes, grid, checksums=checksums, clock=clock, present=present[0][band]
+                )
             yield y_hat
         for stream, checksum in zip(streams, checksums, strict=True):
             if not stream.missing and checksum.value != stream.symbols_checksum:

@@ -16,6 +16,7 @@ LEVELS = 8  # trained rate levels, quality 1..8
 QUALITY_STEPS = 32  # quality codes per level: a code is round((quality - 1) * 32)
 QUALITY_CODES = (LEVELS - 1) * QUALITY_STEPS + 1
 
+GROUPS = 3  # per transform, as the paper's multi-path stages
 MIXERS = ("depthwise", "bottleneck")
 SIDE_SHAPES = ("inverted", "bottleneck")
 
@@ -68,8 +69,9 @@ class ModelConfig:
             raise ConfigError(f"stages must give 1 or 2 for each of {len(self.slices)} slices; got {self.stages}")
         if not 1 <= len(self.slices) <= 13:
             raise ConfigError(f"the container holds 1 to 13 slices; got {len(self.slices)}")
-        if len(self.analysis_depths) != 3 or len(self.synthesis_depths) != 3:
-            raise ConfigError("analysis_depths and synthesis_depths need three groups each")
+        for depths in (self.analysis_depths, self.synthesis_depths):
+            if len(tuple(depths)) != GROUPS:
+                raise ConfigError(f"analysis_depths and synthesis_depths need {GROUPS} groups each; got {depths}")
         for path, shape in self.sides:
             if shape not in SIDE_SHAPES:
                 raise ConfigError(f"side {path!r} must be one of {', '.join(SIDE_SHAPES)}; got {shape!r}")
@@ -90,7 +92,7 @@ class ModelConfig:
         try:
             fields: dict[str, Any] = json.loads(text)
             known = {field.name for field in dataclasses.fields(cls)}
-            if not isinstance(fields, dict) or set(fields) - known:
+            if set(fields) - known:
                 raise ConfigError(f"a model configuration has the fields {sorted(known)}; got {text[:200]!r}")
             for key, value in fields.items():
                 if isinstance(value, list):

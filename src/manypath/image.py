@@ -20,8 +20,8 @@ def check_image(image: Image) -> Image:
     Raises:
         ImageError: another type or shape, or a side outside 1..16384 pixels.
     """
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        kind = getattr(image, "dtype", type(image).__name__)
+    kind = getattr(image, "dtype", type(image).__name__)
+    if kind != np.uint8:
         raise ImageError(f"an image must be a numpy array of uint8, got {kind}; scale and convert it first")
     if image.ndim == 2:
         image = np.repeat(image[:, :, None], 3, axis=2)

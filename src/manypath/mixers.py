@@ -21,7 +21,8 @@ def conv_nhwc(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
     The permuted view is what PyTorch calls channels_last, so nothing is copied on either side.
     """
-    return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    out: Tensor = conv(x.permute(0, 3, 1, 2))
+    return out.permute(0, 2, 3, 1)
 
 
 class DepthwiseMixer(nn.Module):

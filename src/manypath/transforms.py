@@ -63,12 +63,13 @@ def _add_scaled(x: Tensor, hidden: Tensor, last: nn.Linear, gain: Tensor) -> Ten
     """Return ``x + gain * last(hidden)`` with gain [B, C]; a batch of one gain folds it into the weights."""
     if gain.shape[0] == 1 and not torch.is_grad_enabled():
         scale = gain[0].to(last.weight.dtype)
-        flat = torch.addmm(
+        flat: Tensor = torch.addmm(
             x.reshape(-1, x.shape[-1]), hidden.reshape(-1, hidden.shape[-1]), (last.weight * scale[:, None]).t()
         )
         return flat.add_(last.bias * scale).view(x.shape)
     shape = (-1,) + (1,) * (x.dim() - 2) + (x.shape[-1],)
-    return x + gain.view(shape).to(x.dtype) * last(hidden)
+    out: Tensor = x + gain.view(shape).to(x.dtype) * last(hidden)
+    return out
 
 
 class Block(nn.Module):
@@ -108,7 +109,8 @@ class Block(nn.Module):
         x = self.mix(x, code)
         gain = self.mlp_gain(code)[:, None, None, :].to(x.dtype)
         main, side = self.main_mlp(x), self._path(name)(x)
-        return x + gain * (side + mask * (main - side))
+        out: Tensor = x + gain * (side + mask * (main - side))
+        return out
 
     def _path(self, name: str) -> PathMLP:
         module = self.main_mlp if name == MAIN else self.side_mlps[name]
@@ -143,9 +145,7 @@ class Group(nn.Module):
             x = block.blended(x, code, routing.side, mask[..., None])
         return x
 
-    def _exact(
-        self, x: Tensor, code: Tensor, routing: Routing, predictor: Predictor, trace: Trace | None
-    ) -> Tensor:
+    def _exact(self, x: Tensor, code: Tensor, routing: Routing, predictor: Predictor, trace: Trace | None) -> Tensor:
         share = float(routing.share.reshape(-1)[0])
         if trace is not None:
             trace.importance.append(predictor(x))
@@ -179,8 +179,7 @@ class Analysis(nn.Module):
         super().__init__()
         self.embed = nn.Linear(3 * TOKEN_PIXELS**2, config.channels)
         self.groups = nn.ModuleList(
-            Group(config.channels, depth, config.mixer, {self.SIDE: "bottleneck"})
-            for depth in config.analysis_depths
+            Group(config.channels, depth, config.mixer, {self.SIDE: "bottleneck"}) for depth in config.analysis_depths
         )
         self.merge = nn.Linear(4 * config.channels, config.latent_channels)
         self.coarse = _coarse(config)

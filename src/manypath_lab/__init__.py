@@ -1,0 +1,1 @@
+"""Training, evaluation and figures; never in an image of a service."""

@@ -134,9 +134,7 @@ def build_graph(network: nn.Module) -> onnx.ModelProto:
     from manypath_lab.classifier_graph import GraphWriter
 
     writer = GraphWriter(opset=_OPSET, ir_version=_IR_VERSION)
-    x = writer.preprocess(
-        "image", size=IMAGE_SIZE, crop=(_CROP_NUMERATOR, _CROP_DENOMINATOR), mean=127.5, scale=127.5
-    )
+    x = writer.preprocess("image", size=IMAGE_SIZE, crop=(_CROP_NUMERATOR, _CROP_DENOMINATOR), mean=127.5, scale=127.5)
     writer.efficientnet(network, x, "probabilities")
     return writer.finish("image", "probabilities", classes=CLASSES, name=MODEL_NAME)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from manypath.config import LEVELS, QUALITY_STEPS
@@ -66,7 +67,6 @@ class PerceptualTerm(torch.nn.Module):
             wanted = self.features(x.permute(0, 3, 1, 2))
         total = x.new_zeros(x.shape[0])
         for ours, theirs in zip(self.features(x_hat.permute(0, 3, 1, 2)), wanted, strict=True):
-            ours = torch.nn.functional.normalize(ours, dim=1, eps=1e-6)
-            theirs = torch.nn.functional.normalize(theirs, dim=1, eps=1e-6)
-            total = total + (ours - theirs).square().sum(1).flatten(1).mean(1)
+            difference = F.normalize(ours, dim=1, eps=1e-6) - F.normalize(theirs, dim=1, eps=1e-6)
+            total = total + difference.square().sum(1).flatten(1).mean(1)
         return total

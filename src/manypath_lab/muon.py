@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -53,8 +54,9 @@ class Muon(torch.optim.Optimizer):
                     state = self.state[parameter]
                     if not state:
                         state["momentum"] = torch.zeros_like(parameter)
-                    buffer = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                    updates.append(parameter.grad.lerp(buffer, group["momentum"]))
+                    gradient = cast(Tensor, parameter.grad)
+                    buffer = state["momentum"].lerp_(gradient, 1 - group["momentum"])
+                    updates.append(gradient.lerp(buffer, group["momentum"]))
                 directions = orthogonalise(torch.stack(updates))
                 scale = 0.2 * max(shape) ** 0.5 * group["lr"]
                 for parameter, direction in zip(parameters, directions, strict=True):

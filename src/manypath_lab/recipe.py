@@ -23,19 +23,21 @@ class LearningRates(_Strict):
     layers carry the whole picture, hence their small one.
     """
 
-    linear: float = Field(2e-4, gt=0, description="embed, merge, split, paint: the layers of the linear start")
-    transforms: float = Field(5e-4, gt=0, description="the rest of g_a and g_s")
-    entropy: float = Field(1e-3, gt=0, description="h_a, h_s, the context model and the factorised prior")
-    tables: float = Field(2e-3, gt=0, description="log2 gains and thresholds")
-    index: float = Field(2e-2, gt=0, description="scale index offsets")
+    linear: float = Field(default=2e-4, gt=0, description="embed, merge, split, paint: the layers of the linear start")
+    transforms: float = Field(default=5e-4, gt=0, description="the rest of g_a and g_s")
+    entropy: float = Field(default=1e-3, gt=0, description="h_a, h_s, the context model and the factorised prior")
+    tables: float = Field(default=2e-3, gt=0, description="log2 gains and thresholds")
+    index: float = Field(default=2e-2, gt=0, description="scale index offsets")
 
 
 class Loss(_Strict):
     """Weights beside the rate-distortion Lagrangian."""
 
-    ratio: float = Field(1.0, ge=0, description="of the predictors' ratio loss")
-    perceptual: float = Field(0.0, ge=0, description="of the perceptual distance, in the distortion's unit")
-    perceptual_every: int = Field(1, ge=1, description="steps between perceptual terms; their weight makes up for it")
+    ratio: float = Field(default=1.0, ge=0, description="of the predictors' ratio loss")
+    perceptual: float = Field(default=0.0, ge=0, description="of the perceptual distance, in the distortion's unit")
+    perceptual_every: int = Field(
+        default=1, ge=1, description="steps between perceptual terms; their weight makes up for it"
+    )
 
 
 class Phase(_Strict):
@@ -44,8 +46,8 @@ class Phase(_Strict):
     steps: int = Field(gt=0)
     batch: int = Field(gt=0, description="crops per step")
     crop: int = Field(ge=64, multiple_of=64, description="side of a crop, pixels")
-    rate: tuple[float, float] = Field((1.0, 1.0), description="learning-rate factor at its start and end")
-    perceptual: bool = Field(False, description="whether the perceptual term counts")
+    rate: tuple[float, float] = Field(default=(1.0, 1.0), description="learning-rate factor at its start and end")
+    perceptual: bool = Field(default=False, description="whether the perceptual term counts")
 
 
 class Recipe(_Strict):
@@ -53,12 +55,12 @@ class Recipe(_Strict):
 
     name: str
     preset: str = "edge"
-    mixer: str | None = Field(None, description="replaces the preset's mixer, for ablations")
+    mixer: str | None = Field(default=None, description="replaces the preset's mixer, for ablations")
     seed: int = 1
-    warmup: int = Field(200, ge=0, description="steps of linear warm-up")
-    clip: float = Field(1.0, gt=0, description="largest global gradient norm")
-    ema: float = Field(0.999, ge=0, lt=1, description="decay of the weights' moving average")
-    fractions: float = Field(0.5, ge=0, le=1, description="share of samples at a fractional quality")
+    warmup: int = Field(default=200, ge=0, description="steps of linear warm-up")
+    clip: float = Field(default=1.0, gt=0, description="largest global gradient norm")
+    ema: float = Field(default=0.999, ge=0, lt=1, description="decay of the weights' moving average")
+    fractions: float = Field(default=0.5, ge=0, le=1, description="share of samples at a fractional quality")
     learning_rates: LearningRates = LearningRates()
     loss: Loss = Loss()
     phases: tuple[Phase, ...] = Field(min_length=1)

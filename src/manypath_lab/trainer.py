@@ -1,31 +1,34 @@
 """One training run: a recipe and pictures in, a run folder out, resumable to the step.
 
-Run folder: ``recipe.toml``-equivalent ``recipe.json``, ``state.pt`` (to resume), ``curves.csv``, ``tensorboard/``,
-``samples/``, and ``skipped.csv`` for pictures that could not be used.
+Run folder: ``recipe.json``, ``state.pt`` (to resume), ``curves.csv``, ``tensorboard/`` and ``samples/`` (sheets of
+originals above reconstructions at qualities 1, 4.5 and 8).
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import os
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from manypath.config import LEVELS, PRESETS, QUALITY_CODES, QUALITY_STEPS
+from manypath.image import to_image
 from manypath.model import MPAModel
 from manypath_lab.data import PictureSet
 from manypath_lab.linear_start import linear_start
 from manypath_lab.losses import PerceptualTerm, rate_distortion, ratio_loss, squared_error
 from manypath_lab.rate import RateModel, StepBits
 from manypath_lab.recipe import LearningRates, Recipe
+
+SAMPLE_EVERY = 1000  # steps
 
 
 class TrainingNetwork(nn.Module):
@@ -82,7 +85,7 @@ class Trainer:
         self.network = TrainingNetwork(recipe)
         linear_start(self.network.model, pictures, recipe.seed)
         self.network.to(self.device)
-        self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+        self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))  # type: ignore[no-untyped-call]
         self.optimizer = make_optimizer(self.network, recipe.learning_rates)
         self.perceptual = PerceptualTerm.default(self.device) if self._wants_perceptual() else None
         self.step = 0
@@ -110,7 +113,7 @@ class Trainer:
         }
         temporary = self.state_file.with_suffix(".tmp")
         torch.save(state, temporary)
-        os.replace(temporary, self.state_file)
+        temporary.replace(self.state_file)
 
     def resume(self) -> bool:
         """Continue from the saved state, if there is one."""
@@ -155,7 +158,7 @@ class Trainer:
         share = self.network.model.analysis_routing(code, exact=False).share
         loss = rate_distortion(bpp, distortion, code) + weights.ratio * ratio_loss(out.trace.soft_share, share)
         self.optimizer.zero_grad()
-        loss.mean().backward()
+        loss.mean().backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         if bool(torch.isfinite(norm)):
             self.optimizer.step()
@@ -187,11 +190,26 @@ class Trainer:
                 if now - saved > save_seconds:
                     self.save()
                     saved = now
+                if self.step % SAMPLE_EVERY == 0 or self.step == self.recipe.steps:
+                    self._sample()
         finally:
             self.save()
             progress.close()
             if board is not None:
                 board.close()
+
+    @torch.no_grad()
+    def _sample(self) -> None:
+        """Write a sheet: two crops, and the averaged network's reconstructions at three levels below them."""
+        phase, _ = self.recipe.at(self.step)
+        crops = self.pictures.crops(np.random.default_rng(0), 2, phase.crop).to(self.device)
+        model = cast("TrainingNetwork", self.average.module).model
+        codes = (0, (QUALITY_CODES - 1) // 2, QUALITY_CODES - 1)
+        rows = [crops, *(model(crops, torch.full((2,), code, device=self.device)).x_hat for code in codes)]
+        sheet = torch.cat([torch.cat(tuple(row.float()), 1) for row in rows], 0)
+        folder = self.folder / "samples"
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(to_image(sheet)).save(folder / f"{self.step:07d}.png")
 
     def _report(self, means: Means, board: Any) -> None:
         file = self.folder / "curves.csv"

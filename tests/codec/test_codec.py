@@ -1,5 +1,7 @@
 """The codec keeps its promises: shapes, batches, budgets, paths and errors."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -159,4 +161,4 @@ def test_higher_quality_never_costs_much_less_and_ends_far_apart(codec: Codec) -
     image = photo(128, 192)
     sizes = [len(codec.encode(image, quality=quality)) for quality in range(1, 9)]
     assert sizes[-1] > 2 * sizes[0]
-    assert all(later > 0.9 * earlier for earlier, later in zip(sizes, sizes[1:], strict=False))
+    assert all(later > 0.9 * earlier for earlier, later in itertools.pairwise(sizes))

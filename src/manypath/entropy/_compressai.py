@@ -12,6 +12,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -30,7 +31,9 @@ def import_compressai() -> ModuleType:
             torch.library.define(
                 f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             )
-    return importlib.import_module("compressai")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it scripts a module at import; torch frowns on that
+        return importlib.import_module("compressai")
 
 
 @functools.cache

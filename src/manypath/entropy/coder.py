@@ -38,9 +38,7 @@ class Rows:
         self.skip = skip
         end = 1 << PROBABILITY_BITS
         sizes = 2 * self.bounds + 3  # symbols, the empty escape cell, the end
-        self.cdfs = [
-            [*map(int, row[: size - 1]), end] for row, size in zip(tables.cdf, sizes.tolist(), strict=True)
-        ]
+        self.cdfs = [[*map(int, row[: size - 1]), end] for row, size in zip(tables.cdf, sizes.tolist(), strict=True)]
         self.sizes = sizes.tolist()
         self.offsets = (-self.bounds).tolist()
 
@@ -61,10 +59,11 @@ class Escapes:
     def write(self, excess: Symbols) -> None:
         """Append excesses, each 0..65535."""
         for value in excess.tolist():
-            while value >= 0x80:
-                self._bytes.append(value & 0x7F | 0x80)
-                value >>= 7
-            self._bytes.append(value)
+            left = value
+            while left >= 0x80:
+                self._bytes.append(left & 0x7F | 0x80)
+                left >>= 7
+            self._bytes.append(left)
 
     def read(self, count: int) -> Symbols:
         """Take the next ``count`` excesses.

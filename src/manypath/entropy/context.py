@@ -85,13 +85,13 @@ class _ClampThrough(torch.autograd.Function):
     """Clamp whose gradient is dropped only where it would push further out."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, low: float, high: float) -> Tensor:  # type: ignore[no-untyped-def, override]
+    def forward(ctx, x: Tensor, low: float, high: float) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.save_for_backward(x)
         ctx.bounds = (low, high)
         return x.clamp(low, high)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def, override]
+    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
         (x,) = ctx.saved_tensors
         low, high = ctx.bounds
         blocked = ((x < low) & (grad > 0)) | ((x > high) & (grad < 0))

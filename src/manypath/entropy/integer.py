@@ -28,11 +28,11 @@ MANTISSA_BITS = 8
 
 class _RoundThrough(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
         return torch.round(x)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:
         return grad
 
 
@@ -119,7 +119,8 @@ class IntegerLinear(IntegerAffine):
     def forward(self, x: Tensor) -> Tensor:
         """Return exact sums."""
         weight, bias = self._quantised()
-        return F.linear(x, weight, bias)
+        out: Tensor = F.linear(x, weight, bias)
+        return out
 
 
 class IntegerDepthwise(IntegerAffine):
@@ -134,7 +135,7 @@ class IntegerDepthwise(IntegerAffine):
     def forward(self, x: Tensor) -> Tensor:
         """Return exact sums."""
         weight, bias = self._quantised()
-        out = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=self.channels)
+        out: Tensor = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=self.channels)
         return out.permute(0, 2, 3, 1)
 
 
@@ -160,7 +161,7 @@ class IntegerGain(nn.Module):
         """Return [B, channels] for quality codes int64 [B]."""
         if self.table.numel():
             return self.table[code]
-        value = self.gain(code)
+        value: Tensor = self.gain(code)
         return value + (mantissa(value) - value).detach()
 
     def integers(self) -> dict[str, Tensor]:

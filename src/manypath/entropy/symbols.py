@@ -89,21 +89,22 @@ class SymbolCoder:
             if step.stage == 0:
                 encoders.append([ChunkEncoder(escapes[i], checksums[i]) for i in range(b)])
             with clock:
-                seen = [
-                    encoders[step.slice][i].push(_flat(own[i]), self._latent, _flat(indexes[i])) for i in range(b)
-                ]
+                seen = [encoders[step.slice][i].push(_flat(own[i]), self._latent, _flat(indexes[i])) for i in range(b)]
             return means + torch.from_numpy(np.stack(seen)).to(means).view(means.shape)
 
         model.context.walk(features, code, visit)
         with clock:
-            return [
-                (hyper[i], *(own[i].finish() for own in encoders), escapes[i].finish())
-                for i in range(b)
-            ]
+            return [(hyper[i], *(own[i].finish() for own in encoders), escapes[i].finish()) for i in range(b)]
 
     def decode(
-        self, chunks: Sequence[Chunks], code: Tensor, grid: tuple[int, int], checksums: Sequence[Checksum],
-        clock: Clock, present: int | None = None,
+        self,
+        chunks: Sequence[Chunks],
+        code: Tensor,
+        grid: tuple[int, int],
+        *,
+        checksums: Sequence[Checksum],
+        clock: Clock,
+        present: int | None = None,
     ) -> Tensor:
         """Read the latents of a batch: float32 [B, h, w, M], in the gained domain.
 
@@ -137,7 +138,7 @@ class SymbolCoder:
         features = model.h_s(z, code)
         decoders: list[ChunkDecoder] = []
 
-        def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
+        def visit(step: Step, _where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
             if 1 + step.slice >= present:
                 return means
             if step.stage == 0:

@@ -35,7 +35,10 @@ def gaussian_row(scale: float) -> npt.NDArray[np.float64]:
     # the smaller tail of either side, so that far cells keep their digits
     upper = [0.5 * math.erfc(abs(edge) / scale / math.sqrt(2.0)) for edge in edges]
     row = [
-        (upper[i] - upper[i + 1]) if edges[i] >= 0 else (upper[i + 1] - upper[i]) if edges[i + 1] <= 0
+        (upper[i] - upper[i + 1])
+        if edges[i] >= 0
+        else (upper[i + 1] - upper[i])
+        if edges[i + 1] <= 0
         else 1.0 - upper[i] - upper[i + 1]
         for i in range(len(edges) - 1)
     ]

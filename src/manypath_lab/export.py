@@ -1,0 +1,66 @@
+"""From a run folder to a released checkpoint: integers frozen, tables computed in double precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from manypath import checkpoint
+from manypath.entropy.tables import stack
+from manypath.errors import CheckpointError
+from manypath.model import HYPER_BOUND
+from manypath_lab.rate import RateModel
+from manypath_lab.recipe import Recipe
+from manypath_lab.trainer import TrainingNetwork
+
+NEGLIGIBLE = 1e-7  # probability below which a hyper-latent symbol is left to the escapes
+
+
+def hyper_rows(rate: RateModel) -> list[npt.NDArray[np.float64]]:
+    """Return each hyper-latent channel's probabilities of the symbols -b..b, tails in the outermost ones."""
+    prior = rate.hyper.double()
+    channels = prior.channels
+    edges = torch.arange(-HYPER_BOUND, HYPER_BOUND, dtype=torch.float64) + 0.5
+    with torch.no_grad():
+        logits = prior._logits_cumulative(edges.expand(channels, 1, -1), stop_gradient=True)[:, 0]
+        below = torch.sigmoid(logits).numpy()
+    rows = []
+    for own in below:
+        row = np.clip(np.diff(np.concatenate(([0.0], own, [1.0]))), 0.0, None)
+        likely = np.nonzero(row > NEGLIGIBLE)[0]
+        bound = max(1, int(np.abs(likely - HYPER_BOUND).max(initial=1)))
+        kept = row[HYPER_BOUND - bound : HYPER_BOUND + bound + 1].copy()
+        kept[0] += row[: HYPER_BOUND - bound].sum()
+        kept[-1] += row[HYPER_BOUND + bound + 1 :].sum()
+        rows.append(kept)
+    prior.float()
+    return rows
+
+
+def load_average(run: Path) -> tuple[TrainingNetwork, Recipe, int]:
+    """Return the averaged network of a run, its recipe and its step.
+
+    Raises:
+        CheckpointError: the folder holds no run.
+    """
+    try:
+        recipe = Recipe.model_validate_json((run / "recipe.json").read_text())
+        state = torch.load(run / "state.pt", map_location="cpu", weights_only=True)
+    except OSError as err:
+        raise CheckpointError(f"{run} holds no training run (recipe.json and state.pt): {err}") from err
+    network = TrainingNetwork(recipe)
+    prefix = "module."
+    average = {k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)}
+    network.load_state_dict(average)
+    return network.eval(), recipe, int(state["step"])
+
+
+def export_run(run: Path) -> bytes:
+    """Return a released checkpoint of a run's averaged weights."""
+    network, _, _ = load_average(run)
+    tensors = checkpoint.export(network.model, stack(hyper_rows(network.rate)))
+    checkpoint.build(network.model.config, tensors)  # refuses what the codec would refuse
+    return checkpoint.to_bytes(network.model.config, tensors)
