@@ -10,9 +10,7 @@ from kserve import InferenceGRPCClient, InferInput, InferRequest
 async def main(target):
     """Prints what the client understood, for the test to compare."""
     client = InferenceGRPCClient(target, timeout=20)
-    print(
-        await client.is_server_live(), await client.is_server_ready(), await client.is_model_ready("colours")
-    )
+    print(await client.is_server_live(), await client.is_server_ready(), await client.is_model_ready("colours"))
     image = np.full((1, 5, 7, 3), (255, 0, 51), np.uint8)
     for binary_data in (True, False):
         tensor = InferInput("image", list(image.shape), "UINT8")

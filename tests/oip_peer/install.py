@@ -15,9 +15,10 @@ DEFAULT_FOLDER = HERE.parents[1] / ".venv-oip-peer"
 def main(folder: Path) -> None:
     """Creates the virtual environment, or completes one that was left half made."""
     venv.create(folder, with_pip=True)
-    command = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "-r", HERE / "requirements.txt"]
-    subprocess.run(command, check=True)
-    subprocess.run([folder / "bin" / "python", "-c", "import kserve"], check=True)
+    python = folder / "bin" / "python"
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-compile", "-r", HERE / "requirements.txt"]
+    subprocess.run(pip, check=True)
+    subprocess.run([python, "-c", "import kserve"], check=True)
 
 
 if __name__ == "__main__":

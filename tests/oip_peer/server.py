@@ -46,9 +46,7 @@ async def main():
     repository = ModelRepository()
     repository.update(Colours())
     plane = DataPlane(model_registry=repository)
-    server = grpc.aio.server(
-        futures.ThreadPoolExecutor(max_workers=1), interceptors=(ExceptionToStatusInterceptor(),)
-    )
+    server = grpc.aio.server(futures.ThreadPoolExecutor(max_workers=1), interceptors=(ExceptionToStatusInterceptor(),))
     grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
         InferenceServicer(plane, ModelRepositoryExtension(model_registry=repository)), server
     )
