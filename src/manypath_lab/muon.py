@@ -54,7 +54,7 @@ class Muon(torch.optim.Optimizer):
                     state = self.state[parameter]
                     if not state:
                         state["momentum"] = torch.zeros_like(parameter)
-                    gradient = cast(Tensor, parameter.grad)
+                    gradient = cast("Tensor", parameter.grad)
                     buffer = state["momentum"].lerp_(gradient, 1 - group["momentum"])
                     updates.append(gradient.lerp(buffer, group["momentum"]))
                 directions = orthogonalise(torch.stack(updates))
