@@ -94,9 +94,7 @@ def test_the_lock_holds_one_version_of_each_direct_dependency_within_its_range(p
             if name in {"manypath", "natten"}:  # natten is built against the torch that is there
                 continue
             assert name in versions, f"{name} of [{group}] is not locked; run 'make lock'"
-            assert requirement.specifier.contains(versions[name]), (
-                f"{requirement} is locked at {versions[name]}"
-            )
+            assert requirement.specifier.contains(versions[name]), f"{requirement} is locked at {versions[name]}"
 
 
 def test_the_lock_names_no_package_index() -> None:
@@ -119,9 +117,7 @@ def test_every_extra_that_extends_others_names_ones_that_exist() -> None:
 
 
 def test_no_tracked_file_mentions_a_path_of_one_machine() -> None:
-    found = [
-        f"{name}: {match.group()}" for name, text in tracked_texts() for match in LOCAL_PATHS.finditer(text)
-    ]
+    found = [f"{name}: {match.group()}" for name, text in tracked_texts() for match in LOCAL_PATHS.finditer(text)]
     assert not found
 
 
