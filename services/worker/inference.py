@@ -65,9 +65,7 @@ def _read_inputs(model: Model, request: pb.ModelInferRequest, max_batch: int) ->
                 f"model {model.manifest.name!r} takes {spec}; -1 is any length"
             )
         if spec.shape and spec.shape[0] == -1 and tensor.shape[0] > max_batch:
-            raise InputError(
-                f"input {tensor.name!r} is a batch of {tensor.shape[0]}, accepted are at most {max_batch}"
-            )
+            raise InputError(f"input {tensor.name!r} is a batch of {tensor.shape[0]}, accepted are at most {max_batch}")
         arrays[tensor.name] = read_tensor(tensor, raw[position] if raw else None)
     return arrays
 
@@ -80,9 +78,7 @@ def _wanted_outputs(model: Model, request: pb.ModelInferRequest) -> list[tuple[s
     wanted: list[tuple[str, int]] = []
     for output in request.outputs:
         if output.name not in specs or output.name in (name for name, _ in wanted):
-            raise InputError(
-                f"output {output.name[:80]!r} is unknown or asked for twice, there are {sorted(specs)}"
-            )
+            raise InputError(f"output {output.name[:80]!r} is unknown or asked for twice, there are {sorted(specs)}")
         top_k = 0
         if _CLASSIFICATION in output.parameters:
             spec = specs[output.name]
@@ -90,9 +86,7 @@ def _wanted_outputs(model: Model, request: pb.ModelInferRequest) -> list[tuple[s
             if top_k < 1:
                 raise InputError(f"{_CLASSIFICATION} must be an int64_param of at least 1, got {top_k}")
             if len(spec.shape) != 2 or not spec.datatype.startswith("FP"):
-                raise InputError(
-                    f"{_CLASSIFICATION} needs scores of shape [N, classes], {output.name!r} is {spec}"
-                )
+                raise InputError(f"{_CLASSIFICATION} needs scores of shape [N, classes], {output.name!r} is {spec}")
         wanted.append((output.name, top_k))
     return wanted
 

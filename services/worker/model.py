@@ -23,11 +23,7 @@ _ONNX_DATATYPES = {
     "tensor(float16)": "FP16",
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
-    **{
-        f"tensor({sign.lower()}int{bits})": f"{sign}INT{bits}"
-        for sign in ("", "U")
-        for bits in (8, 16, 32, 64)
-    },
+    **{f"tensor({sign.lower()}int{bits})": f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)},
 }
 
 

@@ -64,17 +64,11 @@ class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
         known = model is not None and request.version in ("", model.manifest.version)
         return pb.ModelReadyResponse(ready=known and not self.draining)
 
-    async def ServerMetadata(
-        self, request: pb.ServerMetadataRequest, context: Context
-    ) -> pb.ServerMetadataResponse:
+    async def ServerMetadata(self, request: pb.ServerMetadataRequest, context: Context) -> pb.ServerMetadataResponse:
         """Who this is."""
-        return pb.ServerMetadataResponse(
-            name="manypath-worker", version=self._version, extensions=["classification"]
-        )
+        return pb.ServerMetadataResponse(name="manypath-worker", version=self._version, extensions=["classification"])
 
-    async def ModelMetadata(
-        self, request: pb.ModelMetadataRequest, context: Context
-    ) -> pb.ModelMetadataResponse:
+    async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: Context) -> pb.ModelMetadataResponse:
         """What a model takes and gives."""
         manifest = self._find(request.name, request.version).manifest
         return pb.ModelMetadataResponse(

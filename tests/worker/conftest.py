@@ -45,9 +45,7 @@ def serve(repository: Path) -> Serve:
             drain_seconds=0,
         )
         metrics = WorkerMetrics("test")
-        compute = Compute(
-            metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds
-        )
+        compute = Compute(metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds)
         servicer = InferenceServicer(
             load_repository(folder), compute, metrics, version="test", max_batch=settings.max_batch
         )

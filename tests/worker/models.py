@@ -9,9 +9,7 @@ import onnx
 from onnx import TensorProto, helper
 
 
-def write_model(
-    folder: Path, graph: onnx.GraphProto, *, labels: list[str] | None = None, **changes: object
-) -> Path:
+def write_model(folder: Path, graph: onnx.GraphProto, *, labels: list[str] | None = None, **changes: object) -> Path:
     """Writes a model's folder; `changes` replace what the manifest says."""
     folder.mkdir(parents=True)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

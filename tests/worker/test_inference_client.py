@@ -23,9 +23,7 @@ def plain(colour: tuple[int, int, int], height: int = 40, width: int = 60) -> Im
     return np.full((height, width, 3), colour, np.uint8)
 
 
-def on_client(
-    serve: Serve, model: str, call: Callable[[InferenceClient], Awaitable[Any]], **settings: Any
-) -> Any:
+def on_client(serve: Serve, model: str, call: Callable[[InferenceClient], Awaitable[Any]], **settings: Any) -> Any:
     async def run() -> Any:
         async with (
             serve() as target,
@@ -94,17 +92,13 @@ def test_readiness_is_the_models(serve: Serve) -> None:
         (np.zeros((5000, 5000, 3), np.uint8), 1, "needs 75000000 bytes, a message holds 67108864"),
     ],
 )
-def test_what_is_no_picture_is_refused_before_it_is_sent(
-    serve: Serve, image: Any, top_k: int, message: str
-) -> None:
+def test_what_is_no_picture_is_refused_before_it_is_sent(serve: Serve, image: Any, top_k: int, message: str) -> None:
     with pytest.raises(InferenceError, match=message):
         on_client(serve, "colours", lambda client: client.classify(image, top_k))
 
 
 def test_a_model_that_is_not_there_is_an_error_with_the_servers_reason(serve: Serve) -> None:
-    with pytest.raises(
-        InferenceError, match=r"'sounds' at .* refused: NOT_FOUND: there is no model"
-    ) as error:
+    with pytest.raises(InferenceError, match=r"'sounds' at .* refused: NOT_FOUND: there is no model") as error:
         on_client(serve, "sounds", lambda client: client.classify(plain((0, 0, 0))))
     assert not isinstance(error.value, InferenceUnavailable)
 
@@ -179,9 +173,7 @@ GOOD = pb.ModelMetadataResponse(name="liar", inputs=[PICTURE], outputs=[SCORES])
         (pb.ModelMetadataResponse(), r"has inputs \[\], a classifier of pictures has one"),
         (pb.ModelMetadataResponse(inputs=[PICTURE, PICTURE], outputs=[SCORES]), "has inputs"),
         (
-            pb.ModelMetadataResponse(
-                inputs=[Tensor(name="text", datatype="BYTES", shape=[1])], outputs=[SCORES]
-            ),
+            pb.ModelMetadataResponse(inputs=[Tensor(name="text", datatype="BYTES", shape=[1])], outputs=[SCORES]),
             r"does not take pictures: input 'text' is BYTES \[1\]",
         ),
         (
@@ -197,16 +189,12 @@ GOOD = pb.ModelMetadataResponse(name="liar", inputs=[PICTURE], outputs=[SCORES])
             "does not take pictures",
         ),
         (
-            pb.ModelMetadataResponse(
-                inputs=[PICTURE], outputs=[Tensor(name="boxes", datatype="INT64", shape=[-1])]
-            ),
+            pb.ModelMetadataResponse(inputs=[PICTURE], outputs=[Tensor(name="boxes", datatype="INT64", shape=[-1])]),
             "has outputs {'boxes': 'INT64'}, a classifier has one of FP32",
         ),
     ],
 )
-def test_a_model_that_is_no_classifier_of_pictures_is_refused(
-    metadata: pb.ModelMetadataResponse, message: str
-) -> None:
+def test_a_model_that_is_no_classifier_of_pictures_is_refused(metadata: pb.ModelMetadataResponse, message: str) -> None:
     with pytest.raises(InferenceError, match=message):
         ask_liar(metadata, pb.ModelInferResponse())
 

@@ -84,8 +84,7 @@ def test_a_worker_process_serves_reports_and_ends(repository: Path) -> None:
         async with grpc.aio.insecure_channel(worker.target) as channel:
             health = health_pb2_grpc.HealthStub(channel)
             states = {
-                name: (await health.Check(health_pb2.HealthCheckRequest(service=name))).status
-                for name in ("", SERVICE)
+                name: (await health.Check(health_pb2.HealthCheckRequest(service=name))).status for name in ("", SERVICE)
             }
             reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
             request = reflection_pb2.ServerReflectionRequest(list_services="")
@@ -155,9 +154,7 @@ def test_a_request_that_was_accepted_is_answered_though_the_worker_is_told_to_st
 )
 def test_a_worker_that_cannot_start_says_why(settings: dict[str, str], message: str) -> None:
     command = [sys.executable, "-m", "services.worker"]
-    ran = subprocess.run(
-        command, env=environment(**settings), cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    ran = subprocess.run(command, env=environment(**settings), cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert message in ran.stderr
     assert "Traceback" not in ran.stderr

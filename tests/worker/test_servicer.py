@@ -74,9 +74,7 @@ def test_metadata_say_what_the_model_takes(serve: Serve) -> None:
     assert not other_version.ready
     assert not other_model.ready
     assert (model.name, list(model.versions), model.platform) == ("colours", ["1"], "onnxruntime_onnx")
-    assert [(i.name, i.datatype, list(i.shape)) for i in model.inputs] == [
-        ("image", "UINT8", [-1, -1, -1, 3])
-    ]
+    assert [(i.name, i.datatype, list(i.shape)) for i in model.inputs] == [("image", "UINT8", [-1, -1, -1, 3])]
     assert [(o.name, o.datatype, list(o.shape)) for o in model.outputs] == [("scores", "FP32", [-1, 3])]
 
 
@@ -261,15 +259,11 @@ def test_requests_whose_deadline_passes_while_they_wait_fail_and_the_others_are_
     assert second.code() is third.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_more_requests_than_may_wait_are_shed_and_the_others_are_answered(
-    serve: Serve, tmp_path: Path
-) -> None:
+def test_more_requests_than_may_wait_are_shed_and_the_others_are_answered(serve: Serve, tmp_path: Path) -> None:
     write_model(tmp_path / "slow", slow_graph())
 
     async def ask(stub: Stub) -> list[Any]:
-        return await asyncio.gather(
-            *(stub.ModelInfer(slow_request()) for _ in range(12)), return_exceptions=True
-        )
+        return await asyncio.gather(*(stub.ModelInfer(slow_request()) for _ in range(12)), return_exceptions=True)
 
     answers = on_worker(serve, ask, folder=tmp_path, queue_limit=2)
     shed = [answer for answer in answers if isinstance(answer, grpc.aio.AioRpcError)]

@@ -10,11 +10,7 @@ Input = pb.ModelInferRequest.InferInputTensor
 
 ARRAYS = [
     np.array([[True, False, True]]),
-    *(
-        np.array([[0, 1], [100, 127]], dtype=f"{sign}int{bits}")
-        for sign in ("", "u")
-        for bits in (8, 16, 32, 64)
-    ),
+    *(np.array([[0, 1], [100, 127]], dtype=f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)),
     *(np.array([0.5, -2.25, np.inf], dtype=f"float{bits}") for bits in (16, 32, 64)),
     np.array([b"", b"label", b"\xff\x00"], dtype=object),
 ]
@@ -82,9 +78,7 @@ def test_a_numpy_type_without_a_name_is_refused() -> None:
             "has typed and raw contents",
         ),
         (
-            Input(
-                name="x", datatype="UINT8", shape=[2], contents=pb.InferTensorContents(uint_contents=[1, 256])
-            ),
+            Input(name="x", datatype="UINT8", shape=[2], contents=pb.InferTensorContents(uint_contents=[1, 256])),
             None,
             "elements from 1 to 256, out of UINT8",
         ),
