@@ -169,6 +169,7 @@ class ChunkDecoder:
     def __init__(self, chunk: bytes, escapes: Escapes, checksum: Checksum, most: int) -> None:
         if chunk and (len(chunk) % 4 or len(chunk) < _STATE_BYTES):
             raise FormatError(f"a chunk is empty or at least two 32-bit words, got {len(chunk)} bytes")
+        self._empty = not chunk
         self._left = most
         self._coder = import_ans().RansDecoder()
         self._coder.set_stream(chunk + bytes(4 * most + 2 * _STATE_BYTES))
@@ -179,7 +180,7 @@ class ChunkDecoder:
         """Read one symbol for each index, flat.
 
         Raises:
-            FormatError: the escapes do not fit the symbols.
+            FormatError: the chunk is empty though symbols are asked, or the escapes do not fit them.
         """
         kept = indexes != SKIPPED_INDEX if rows.skip else np.ones(indexes.shape, dtype=bool)
         own = indexes[kept]
@@ -188,6 +189,8 @@ class ChunkDecoder:
             raise AssertionError("more symbols asked than the decoder was made for")
         symbols = np.zeros(indexes.shape, dtype=np.int32)
         if len(own):
+            if self._empty:
+                raise FormatError(f"a chunk is empty, but {len(own)} symbols should be in it")
             coded = np.asarray(
                 self._coder.decode_stream(own.tolist(), rows.cdfs, rows.sizes, rows.offsets), dtype=np.int32
             )
