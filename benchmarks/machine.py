@@ -55,8 +55,12 @@ def this_machine() -> Machine:
 
 def has_bf16() -> bool:
     """Return whether bfloat16 is computed by the processor, rather than emulated."""
-    flags = _cpu_field("flags").split()
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
+
+
+def cpu_flags() -> frozenset[str]:
+    """Return what the processor says it can, as Linux names it; empty where that is not known."""
+    return frozenset(_cpu_field("flags").split())
 
 
 def thread_environment(threads: int) -> dict[str, str]:

@@ -66,7 +66,7 @@ class Task(NamedTuple):
 def peak_megabytes() -> float:
     """Return the largest resident set this process has had, in 10**6 bytes.
 
-    From VmHWM, since ``ru_maxrss`` of a process that was started by a larger one begins at the larger one's peak.
+    From VmHWM: ``ru_maxrss`` of a process that a larger one started begins at the larger one's peak.
     """
     status = pathlib.Path("/proc/self/status").read_text(encoding="ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
@@ -114,9 +114,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--checkpoint", default="edge", help="model's name or file (default: %(default)s)")
-    parser.add_argument(
-        "--dtype", default="float32", choices=("float32", "bfloat16"), help="(default: float32)"
-    )
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="(default: float32)")
     parser.add_argument("--picture", metavar="FILE", help="default: a made one with a photo's statistics")
     parser.add_argument("--width", type=int, default=3840, help="of the made picture (default: %(default)s)")
     parser.add_argument("--height", type=int, default=2160, help="of the made picture (default: %(default)s)")

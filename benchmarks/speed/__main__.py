@@ -45,17 +45,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--picture", metavar="FILE", help="default: a made 768x512 one with a photo's statistics"
-    )
-    parser.add_argument(
-        "--output", default="benchmarks/results", metavar="DIR", help="(default: %(default)s)"
-    )
+    parser.add_argument("--picture", metavar="FILE", help="default: a made 768x512 one with a photo's statistics")
+    parser.add_argument("--output", default="benchmarks/results", metavar="DIR", help="(default: %(default)s)")
     parser.add_argument("--subjects", default=",".join(_ALL), metavar="NAME,NAME", help="(default: all)")
     parser.add_argument("--threads", default="1,2", metavar="N,N", help="(default: %(default)s)")
-    parser.add_argument(
-        "--rounds", type=int, default=3, help="turns over all subjects (default: %(default)s)"
-    )
+    parser.add_argument("--rounds", type=int, default=3, help="turns over all subjects (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="timed calls a turn (default: %(default)s)")
     parser.add_argument(
         "--budget",

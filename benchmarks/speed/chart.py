@@ -25,9 +25,7 @@ def save_chart(timings: Sequence[Timing], machine: Machine, threads: int, file: 
     figure = Figure(figsize=(12.0, 5.6))
     figure.text(0.02, 0.94, _title(timings, threads), fontsize=16, weight="bold", color=_INK)
     measured = sorted({timing.size for timing in timings if timing.device == "cpu"})
-    told = (
-        f"{', '.join(measured)} picture, {threads} thread(s), {machine.cpu}; logarithmic scale; grey: quoted"
-    )
+    told = f"{', '.join(measured)} picture, {threads} thread(s), {machine.cpu}; logarithmic scale; grey: quoted"
     figure.text(0.02, 0.885, told, fontsize=11, color="#555555")
     for number, direction in enumerate(DIRECTIONS):
         axes = figure.add_axes((0.17 + 0.5 * number, 0.1, 0.29, 0.7))
@@ -54,9 +52,7 @@ def _draw(axes: Axes, bars: Sequence[Best], direction: Direction) -> None:
     axes.set_yticks(rows, [bar.subject for bar in bars], fontsize=11)
     axes.invert_yaxis()
     for row, bar in zip(rows, bars, strict=True):
-        axes.text(
-            bar.ms * 1.12, row, f"{bar.ms:,.0f} ms" if bar.ms >= 10 else f"{bar.ms:.1f} ms", va="center"
-        )
+        axes.text(bar.ms * 1.12, row, f"{bar.ms:,.0f} ms" if bar.ms >= 10 else f"{bar.ms:.1f} ms", va="center")
     axes.set_title(f"{direction}", loc="left", fontsize=13, color=_INK)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.set_xlabel("milliseconds per picture", color=_INK)

@@ -139,9 +139,7 @@ class LearnedSubject(Subject):
         """Return the decoded pictures."""
         with torch.inference_mode(), self._computing():
             x_hat = self._net.decompress(encoded["strings"], encoded["shape"])["x_hat"]
-            pixels = (
-                x_hat.float().clamp_(0.0, 1.0).mul_(255.0).round_().byte().permute(0, 2, 3, 1).cpu().numpy()
-            )
+            pixels = x_hat.float().clamp_(0.0, 1.0).mul_(255.0).round_().byte().permute(0, 2, 3, 1).cpu().numpy()
         return list(pixels[:, : encoded["height"], : encoded["width"]])
 
     def size(self, encoded: dict[str, Any]) -> int:

@@ -91,15 +91,11 @@ def ratio_table(timings: Sequence[Timing], threads: int) -> list[str]:
             if found is not None:
                 lines.append(_ratio_row(found, direction, timings, ours, threads))
     if threads == 2:
-        lines += [
-            _ratio_row(QUOTED[direction], direction, timings, ours, threads) for direction in DIRECTIONS
-        ]
+        lines += [_ratio_row(QUOTED[direction], direction, timings, ours, threads) for direction in DIRECTIONS]
     return lines
 
 
-def _ratio_row(
-    peer: Best, direction: Direction, timings: Sequence[Timing], ours: Sequence[str], threads: int
-) -> str:
+def _ratio_row(peer: Best, direction: Direction, timings: Sequence[Timing], ours: Sequence[str], threads: int) -> str:
     cells = []
     for name in ours:
         own = best(timings, name, threads, direction)
@@ -107,9 +103,7 @@ def _ratio_row(
     return f"| {peer.subject} | {direction} | {peer.ms:.1f} | {peer.variant} | " + " | ".join(cells) + " |"
 
 
-def to_markdown(
-    timings: Sequence[Timing], machine: Machine, threads: Sequence[int], remarks: Sequence[str]
-) -> str:
+def to_markdown(timings: Sequence[Timing], machine: Machine, threads: Sequence[int], remarks: Sequence[str]) -> str:
     """Return the whole report."""
     sizes = ", ".join(dict.fromkeys(timing.size for timing in timings))
     lines = [

@@ -73,9 +73,7 @@ class Result(NamedTuple):
     note: str
 
 
-def clock_calls(
-    call: Callable[[], object], subject: Subject, repeats: int, budget: float
-) -> tuple[Direction, object]:
+def clock_calls(call: Callable[[], object], subject: Subject, repeats: int, budget: float) -> tuple[Direction, object]:
     """Time ``call``; a first call that alone exceeds the budget is the only sample, else it only warms up.
 
     Returns:

@@ -1,0 +1,1 @@
+"""Whether two machines agree on every symbol: ``python -m benchmarks.exactness --help``."""
