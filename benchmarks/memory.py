@@ -125,7 +125,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; 1 if a peak is above the promise."""
+    """Run the benchmark; 1 if a peak is above the promise, 2 if a step failed."""
     options = parse(arguments)
     if options.worker:
         print(work(Task(**json.loads(options.worker))))
@@ -137,7 +137,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         picture, stream = pathlib.Path(folder) / "picture.npy", pathlib.Path(folder) / "stream.mpth"
         np.save(picture, pixels)
         del pixels
-        peaks = measure(Task(options.checkpoint, options.dtype, str(picture), str(stream), options.threads))
+        try:
+            peaks = measure(Task(options.checkpoint, options.dtype, str(picture), str(stream), options.threads))
+        except RuntimeError as err:
+            print(err, file=sys.stderr)
+            return 2
     print(f"| step, {width}x{height} | peak resident set, MB |")
     print("|---|---|")
     for peak in peaks:
