@@ -70,9 +70,7 @@ def test_what_is_packed_is_parsed_again(stream: Bitstream) -> None:
 
 
 @given(bitstreams(), st.data())
-def test_a_cut_stream_is_refused_or_gives_its_whole_chunks_on_demand(
-    stream: Bitstream, data: st.DataObject
-) -> None:
+def test_a_cut_stream_is_refused_or_gives_its_whole_chunks_on_demand(stream: Bitstream, data: st.DataObject) -> None:
     packed = pack(stream)
     end = data.draw(st.integers(0, len(packed) - 1))
     with pytest.raises(TruncatedError):

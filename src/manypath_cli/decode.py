@@ -59,9 +59,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="A",
         help="share of the picture that takes the side path: 0 none, 1 all (default: 1)",
     )
-    parser.add_argument(
-        "--allow-truncated", action="store_true", help="decode what is left of a stream that was cut"
-    )
+    parser.add_argument("--allow-truncated", action="store_true", help="decode what is left of a stream that was cut")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite files that exist")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary, no notes")
     add_codec_options(parser)

@@ -55,9 +55,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         help="1.0 (fewest bytes) to 8.0, any fraction (default: 4)",
     )
     rate.add_argument("--max-bytes", type=int, metavar="N", help="at most N bytes a picture, and close to it")
-    rate.add_argument(
-        "--target-bpp", type=float, metavar="B", help="the same in bits per pixel of the picture"
-    )
+    rate.add_argument("--target-bpp", type=float, metavar="B", help="the same in bits per pixel of the picture")
     parser.add_argument(
         "--background",
         metavar="COLOUR",
@@ -86,9 +84,7 @@ def encode(args: argparse.Namespace) -> int:
 
     def convert(data: bytes) -> Output:
         picture = read_picture(data, args.background)
-        stream = codec.encode(
-            picture, quality=args.quality, max_bytes=args.max_bytes, target_bpp=args.target_bpp
-        )
+        stream = codec.encode(picture, quality=args.quality, max_bytes=args.max_bytes, target_bpp=args.target_bpp)
         return Output(stream, picture.shape[0] * picture.shape[1], len(stream))
 
     return run_batch(jobs, convert, quiet=args.quiet)

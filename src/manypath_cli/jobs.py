@@ -96,9 +96,7 @@ def find_inputs(inputs: Sequence[str], suffixes: Iterable[str]) -> list[tuple[Pa
     return list(found.items())
 
 
-def plan(
-    inputs: Sequence[str], output: str | None, *, reads: Iterable[str], writes: str, force: bool
-) -> list[Job]:
+def plan(inputs: Sequence[str], output: str | None, *, reads: Iterable[str], writes: str, force: bool) -> list[Job]:
     """Pair each input with its output.
 
     Args:

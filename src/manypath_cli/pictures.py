@@ -38,13 +38,9 @@ def read_picture(data: bytes, background: str | None = None) -> npt.NDArray[np.u
             warnings.simplefilter("ignore")  # about odd metadata
             picture = Image.open(io.BytesIO(data), formats=_FORMATS)
             if max(picture.size) > _MAX_SIDE:
-                raise ImageError(
-                    f"each side must have 1 to {_MAX_SIDE} pixels, got {picture.width}x{picture.height}"
-                )
+                raise ImageError(f"each side must have 1 to {_MAX_SIDE} pixels, got {picture.width}x{picture.height}")
             if picture.mode in _DEEP_MODES:
-                raise ImageError(
-                    f"the picture has more than 8 bits a sample ({picture.mode}); convert it first"
-                )
+                raise ImageError(f"the picture has more than 8 bits a sample ({picture.mode}); convert it first")
             upright = ImageOps.exif_transpose(picture)
             return np.array(_opaque(upright, background).convert("RGB"))  # a copy, so writable
     except UnidentifiedImageError as err:

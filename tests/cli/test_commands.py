@@ -16,9 +16,7 @@ from manypath_cli.main import main
 from tests.cli.conftest import Run, pixels, save_picture
 
 
-def test_a_picture_goes_through_both_ways(
-    manypath: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_picture_goes_through_both_ways(manypath: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = save_picture(tmp_path / "a.png")
     assert manypath("encode", source) == ExitCode.OK
     said = capsys.readouterr()
@@ -157,9 +155,7 @@ def test_a_cut_stream_decodes_on_demand(manypath: Run, tmp_path: Path) -> None:
     assert pixels(tmp_path / "x.png").shape == (64, 64, 3)
 
 
-def test_inspect_says_what_the_header_says(
-    manypath: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_inspect_says_what_the_header_says(manypath: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_picture(tmp_path / "a.png", 40, 24)
     manypath("encode", "a.png", "--quality", 2.5)
     size = (tmp_path / "a.mpa").stat().st_size

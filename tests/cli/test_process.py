@@ -109,9 +109,7 @@ def test_help_loads_neither_torch_nor_grpc() -> None:
 
 def test_a_missing_package_is_named_with_its_extra(tmp_path: Path) -> None:
     """A package of that name whose import fails stands for one that is not installed."""
-    (tmp_path / "torch.py").write_text(
-        "raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n"
-    )
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n")
     picture = save_picture(tmp_path / "a.png")
     path = os.pathsep.join([str(tmp_path), str(ROOT), str(ROOT / "src")])
     done = subprocess.run(
@@ -122,6 +120,5 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.decode() == (
-        "manypath: error: 'manypath encode' needs 'torch', which is not installed; "
-        "pip install 'manypath[codec]'\n"
+        "manypath: error: 'manypath encode' needs 'torch', which is not installed; pip install 'manypath[codec]'\n"
     )

@@ -71,9 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--count", type=int, default=100_000, help="mutants (default: %(default)s)")
     parser.add_argument("--start", type=int, default=0, help="number of the first one (default: %(default)s)")
-    parser.add_argument(
-        "--seed", type=int, default=DEFAULT_SEED, help="of all of them (default: %(default)s)"
-    )
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of all of them (default: %(default)s)")
     parser.add_argument("--level", choices=sorted(TARGETS), default="container", help="what they are fed to")
     args = parser.parse_args(argv)
 

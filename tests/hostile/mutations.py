@@ -68,9 +68,7 @@ def splice(rng: random.Random, data: bytes, seeds: Sequence[bytes]) -> bytes:
 
 def edit_header(rng: random.Random, data: bytes, _seeds: Sequence[bytes]) -> bytes:
     """Set one field to a value at an edge of its range, or near to what it was."""
-    offset, size = rng.choice(
-        ((0, 4), (4, 1), (5, 1), (6, 4), (10, 2), (12, 2), (14, 1), (15, 1), (16, 4), (20, 4))
-    )
+    offset, size = rng.choice(((0, 4), (4, 1), (5, 1), (6, 4), (10, 2), (12, 2), (14, 1), (15, 1), (16, 4), (20, 4)))
     old = int.from_bytes(data[offset : offset + size], "little")
     edges = (
         0,

@@ -116,9 +116,7 @@ class CodecTarget:
         if not mutant.checksum_fixed and mutant.data not in self._originals:
             raise ViolationError("decoded with a checksum that cannot be right")
         original = self._pictures.get((stream[:3], stream.symbols_checksum))
-        if (
-            original is None
-        ):  # the codec has compared the symbols with the header; only size or quality were forged
+        if original is None:  # the codec has compared the symbols with the header; only size or quality were forged
             return "forged size or quality"
         if (picture != original).any():
             raise ViolationError("decoded to a picture that is not the exact one")
