@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 
 from services.common import logs
-from services.common.errors import NotReadyError
+from services.common.errors import ServiceError
 from services.common.metrics import ServiceMetrics
 from services.common.status import Status, status_of
 
@@ -33,12 +33,19 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
 
     Args:
         metrics: where calls are counted.
-        open_for_calls: whether the model is there; until then every call is refused as unavailable.
+        refusal: the error that every new call now ends with; None while calls are welcome.
     """
 
-    def __init__(self, metrics: ServiceMetrics, open_for_calls: Callable[[], bool]) -> None:
+    def __init__(self, metrics: ServiceMetrics, refusal: Callable[[], ServiceError | None]) -> None:
         self._metrics = metrics
-        self._open_for_calls = open_for_calls
+        self._refusal = refusal
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def wait_idle(self) -> None:
+        """Return when no call is under way."""
+        await self._idle.wait()
 
     async def intercept_service(
         self,
@@ -62,19 +69,18 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
             response_serializer=handler.response_serializer,
         )
 
-    async def _call(
-        self, handler: _Handler, request: Any, context: _Context, labels: tuple[str, str, str]
-    ) -> Any:
+    async def _call(self, handler: _Handler, request: Any, context: _Context, labels: tuple[str, str, str]) -> Any:
         begun = time.perf_counter()
         request_id = _request_id(context)
         logs.request_id.set(request_id)  # the call is a task of its own, and so is its context
         self._metrics.started.labels(*labels).inc()
-        self._metrics.inflight.inc()
+        self._count(1)
         status = Status(grpc.StatusCode.OK, "")
         response = None
         try:
-            if not self._open_for_calls():
-                raise NotReadyError("the model is still loading; come again")
+            refusal = self._refusal()
+            if refusal is not None:
+                raise refusal
             response = await handler(request, context)
         except asyncio.CancelledError:
             status = Status(grpc.StatusCode.CANCELLED, "the caller went away or its deadline passed")
@@ -94,15 +100,21 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         context.set_trailing_metadata(trailing)
         return response
 
+    def _count(self, change: int) -> None:
+        self._under_way += change
+        self._metrics.inflight.set(self._under_way)
+        if self._under_way:
+            self._idle.clear()
+        else:
+            self._idle.set()
+
     def _record(self, labels: tuple[str, str, str], status: Status, seconds: float, peer: str) -> None:
         service, method, _ = labels
-        self._metrics.inflight.dec()
+        self._count(-1)
         self._metrics.handled.labels(*labels, status.code.name).inc()
         self._metrics.handling.labels(*labels).observe(seconds)
         call = {"grpc_service": service, "grpc_method": method, "grpc_code": status.code.name}
-        _log.info(
-            "call", extra={**call, "details": status.details, "seconds": round(seconds, 6), "peer": peer}
-        )
+        _log.info("call", extra={**call, "details": status.details, "seconds": round(seconds, 6), "peer": peer})
 
 
 def _request_id(context: _Context) -> str:

@@ -26,9 +26,7 @@ class CodecServicer(Protocol):
         """Finish what was accepted; called after the server has stopped."""
 
 
-async def serve_until_signal(
-    server: Server, servicer: CodecServicer, loading: Loading, metrics: CodecMetrics
-) -> None:
+async def serve_until_signal(server: Server, servicer: CodecServicer, loading: Loading, metrics: CodecMetrics) -> None:
     """Listen at once, become ready when the model is loaded and checked, and stop at a signal.
 
     Raises:

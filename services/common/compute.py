@@ -67,9 +67,7 @@ class Compute:
             wait_seconds = time.monotonic() - queued
             if timeout_seconds is not None and wait_seconds >= timeout_seconds:
                 self._metrics.shed.labels("expired").inc()
-                raise ExpiredError(
-                    f"the deadline passed after {wait_seconds:.3f} s in the queue, before compute"
-                )
+                raise ExpiredError(f"the deadline passed after {wait_seconds:.3f} s in the queue, before compute")
             self._metrics.queue_wait.observe(wait_seconds)
             return Computed(context.run(work), wait_seconds)
 

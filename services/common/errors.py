@@ -4,6 +4,7 @@
 
     ServiceError
       NotReadyError            the model is still loading
+      StoppingError            the server is about to end; another one, or the next, will answer
       OverloadedError          the queue is full; come again later
       ExpiredError             the deadline passed before compute
       UnsupportedError         this server is not configured for what was asked
@@ -23,6 +24,10 @@ class ServiceError(Exception):
 
 class NotReadyError(ServiceError):
     """The model is still loading."""
+
+
+class StoppingError(ServiceError):
+    """The server is about to end."""
 
 
 class OverloadedError(ServiceError):

@@ -145,9 +145,7 @@ class CodecMetrics(ServiceMetrics):
             ("worker", "code"),
             registry=registry,
         )
-        self.model_load = Gauge(
-            "codec_model_load_seconds", "Seconds that loading and warming took.", registry=registry
-        )
+        self.model_load = Gauge("codec_model_load_seconds", "Seconds that loading and warming took.", registry=registry)
 
     def observe_stages(self, seconds: Mapping[str, float], *, path: str, device: str) -> None:
         """Record the seconds of each stage of one request."""

@@ -14,6 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.common.boundary import Boundary
+from services.common.errors import NotReadyError, ServiceError, StoppingError
 from services.common.metrics import MetricsServer, ServiceMetrics
 from services.common.settings import ServiceSettings
 
@@ -24,6 +25,12 @@ class _State(Enum):
     LOADING = auto()
     SERVING = auto()
     DRAINING = auto()
+    STOPPING = auto()
+
+
+# Seconds for which new calls are told that the server stops. gRPC cuts off calls that are on their way when a
+# port closes: their callers would see CANCELLED, which nobody retries.
+_FAREWELL_SECONDS = 0.1
 
 
 class Server:
@@ -49,15 +56,14 @@ class Server:
         self._services = tuple(services)
         self._state = _State.LOADING
         self._metrics_server: MetricsServer | None = None
+        self._boundary = Boundary(metrics, self._refusal)
         self.grpc = aio.server(
-            interceptors=[Boundary(metrics, lambda: self._state is not _State.LOADING)],
+            interceptors=[self._boundary],
             options=_options(settings.max_message_bytes),
         )
         self._health = _Health()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
-        reflection.enable_server_reflection(
-            (*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc
-        )
+        reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc)
         self.port = 0
         self.metrics_port = 0
 
@@ -92,13 +98,26 @@ class Server:
         await self._health.enter_graceful_shutdown()
         _log.info("draining", extra={"drain_seconds": self._settings.drain_seconds})
         await asyncio.sleep(self._settings.drain_seconds)
-        stopped = asyncio.create_task(self.grpc.stop(self._settings.grace_seconds))
+        self._state = _State.STOPPING
+        await asyncio.sleep(_FAREWELL_SECONDS)
+        try:
+            await asyncio.wait_for(self._boundary.wait_idle(), self._settings.grace_seconds)
+        except TimeoutError:
+            _log.warning("calls are cut off after their grace")
+        stopped = asyncio.create_task(self.grpc.stop(_FAREWELL_SECONDS))
         await asyncio.sleep(0)  # no new call comes in from here on
         self._health.end_watches()
         await stopped
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.close)
         _log.info("stopped")
+
+    def _refusal(self) -> ServiceError | None:
+        if self._state is _State.LOADING:
+            return NotReadyError("the model is still loading; come again")
+        if self._state is _State.STOPPING:
+            return StoppingError("the server is stopping; ask another one, or come again")
+        return None
 
     async def _set_health(self, status: int) -> None:
         for name in ("", *self._services):

@@ -42,9 +42,7 @@ class ServiceSettings(BaseSettings):
         le=600,
         description="Seconds of NOT_SERVING before a stopping server refuses calls: clients move away.",
     )
-    grace_seconds: float = Field(
-        30.0, ge=0, le=600, description="Seconds that accepted requests then have to finish."
-    )
+    grace_seconds: float = Field(30.0, ge=0, le=600, description="Seconds that accepted requests then have to finish.")
     max_message_bytes: int = Field(
         MESSAGE_BYTES, ge=2**16, le=2**31 - 1, description="Largest message either way, in bytes."
     )
@@ -61,17 +59,14 @@ class ServiceSettings(BaseSettings):
         """
         prefix = cls.model_config["env_prefix"]
         known = {f"{prefix}{name}".upper() for name in cls.model_fields}
-        unknown = sorted(
-            name for name in os.environ if name.upper().startswith(prefix) and name.upper() not in known
-        )
+        unknown = sorted(name for name in os.environ if name.upper().startswith(prefix) and name.upper() not in known)
         if unknown:
             raise SettingsError("; ".join(_unknown(name, known) for name in unknown))
         try:
             return cls(**overrides)  # type: ignore[arg-type]  # pydantic checks them
         except ValidationError as err:
             problems = (
-                f"{prefix}{'.'.join(map(str, problem['loc'])).upper()}: "
-                f"{problem['msg']}, got {problem['input']!r}"
+                f"{prefix}{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}, got {problem['input']!r}"
                 for problem in err.errors()
             )
             raise SettingsError("; ".join(problems)) from err

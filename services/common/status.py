@@ -26,6 +26,7 @@ CODES: Mapping[str, StatusCode] = {
     "manypath.errors.ModelMismatchError": StatusCode.FAILED_PRECONDITION,
     # serving, in services/common/errors.py
     "services.common.errors.NotReadyError": StatusCode.UNAVAILABLE,
+    "services.common.errors.StoppingError": StatusCode.UNAVAILABLE,
     "services.common.errors.OverloadedError": StatusCode.RESOURCE_EXHAUSTED,
     "services.common.errors.ExpiredError": StatusCode.DEADLINE_EXCEEDED,
     "services.common.errors.UnsupportedError": StatusCode.FAILED_PRECONDITION,
