@@ -22,6 +22,7 @@ VERSION = 1
 HEADER_BYTES = 24
 MAX_SIDE = 16384  # pixels
 MAX_PIXELS = 2**28  # = MAX_SIDE ** 2: by default nothing that the header can say is refused for its size
+QUALITY_CODES_PER_LEVEL = 32
 MAX_QUALITY_CODE = 224  # quality 8.0 in steps of 1/32 above 1.0
 MIN_CHUNKS, MAX_CHUNKS = 2, 16  # per band
 ALIGNMENT = 64  # pixels; a picture is padded to this, and a band is whole rows of it
@@ -78,6 +79,34 @@ class Bitstream(NamedTuple):
     symbols_checksum: int
     bands: tuple[tuple[bytes, ...], ...]
     missing: int = 0
+
+
+class StreamInfo(NamedTuple):
+    """What a bitstream says of itself, without any network.
+
+    Attributes:
+        version: of the format.
+        model_digest: of the model that wrote it, 8 hexadecimal digits.
+        width: pixels.
+        height: pixels.
+        quality: 1.0..8.0.
+        bands: independent bands.
+        bytes: of the whole stream.
+        bpp: bits per pixel.
+        slices_present: whole slices in every band.
+        slices: slices that the model writes.
+    """
+
+    version: int
+    model_digest: str
+    width: int
+    height: int
+    quality: float
+    bands: int
+    bytes: int
+    bpp: float
+    slices_present: int
+    slices: int
 
 
 def band_heights(width: int, height: int) -> tuple[int, ...]:
@@ -265,3 +294,40 @@ def _cut(data: bytes, start: int, lengths: Iterable[int]) -> tuple[list[bytes], 
             chunks.append(data[position : position + length])
             position += length
     return chunks, missing
+
+
+def code_to_quality(code: int) -> float:
+    """Return the quality 1.0..8.0 that a header's code stands for."""
+    return 1.0 + code / QUALITY_CODES_PER_LEVEL
+
+
+def inspect(bitstream: bytes) -> StreamInfo:
+    """Return what a bitstream says of itself; a cut stream is fine.
+
+    Raises:
+        BitstreamError: it is none.
+    """
+    header = parse_header(bitstream)
+    stream = parse(bitstream, allow_truncated=True)
+    if not stream.missing:
+        stream = parse(bitstream)  # whole: then the checksum counts as well
+    present = chunks_present(stream, header.chunks)
+    pixels = header.width * header.height
+    return StreamInfo(
+        header.version,
+        header.model_digest.hex(),
+        header.width,
+        header.height,
+        code_to_quality(header.quality_code),
+        len(stream.bands),
+        len(bitstream),
+        8 * len(bitstream) / pixels,
+        max(0, min(present) - 1) if present[-1] < header.chunks else header.chunks - 2,
+        header.chunks - 2,
+    )
+
+
+def chunks_present(stream: Bitstream, chunks: int) -> list[int]:
+    """Return how many chunks of each band are there."""
+    total = len(stream.bands) * chunks - stream.missing
+    return [max(0, min(chunks, total - band * chunks)) for band in range(len(stream.bands))]

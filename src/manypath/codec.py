@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
 from time import perf_counter
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,15 +19,17 @@ from torch import Tensor
 
 from manypath import bitstream as container
 from manypath import budget, checkpoint
-from manypath.bitstream import Bitstream, band_heights
+from manypath.bitstream import Bitstream, StreamInfo, band_heights, chunks_present, inspect
 from manypath.config import LATENT_PIXELS, WINDOW_PIXELS
 from manypath.entropy.coder import Checksum
 from manypath.entropy.symbols import Clock, SymbolCoder
 from manypath.errors import BudgetError, DesyncError, ModelMismatchError, RequestError
-from manypath.gain import code_to_quality, quality_to_code
+from manypath.gain import quality_to_code
 from manypath.image import Image, check_image, pad_to, to_image, to_tensor
 from manypath.path import Path, check_task_share
 from manypath.transforms import Routing, analysis_reach, synthesis_reach
+
+__all__ = ["Codec", "StageTimings", "StreamInfo", "inspect"]
 
 DEFAULT_QUALITY = 4.0
 STAGES = ("analysis", "entropy_parameters", "coding", "synthesis")
@@ -50,66 +51,6 @@ class StageTimings:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
 
-class StreamInfo(NamedTuple):
-    """What a bitstream says of itself, without any network.
-
-    Attributes:
-        version: of the format.
-        model_digest: of the model that wrote it, 8 hexadecimal digits.
-        width: pixels.
-        height: pixels.
-        quality: 1.0..8.0.
-        bands: independent bands.
-        bytes: of the whole stream.
-        bpp: bits per pixel.
-        slices_present: whole slices in every band.
-        slices: slices that the model writes.
-    """
-
-    version: int
-    model_digest: str
-    width: int
-    height: int
-    quality: float
-    bands: int
-    bytes: int
-    bpp: float
-    slices_present: int
-    slices: int
-
-
-def inspect(bitstream: bytes) -> StreamInfo:
-    """Return what a bitstream says of itself; a cut stream is fine.
-
-    Raises:
-        BitstreamError: it is none.
-    """
-    header = container.parse_header(bitstream)
-    stream = container.parse(bitstream, allow_truncated=True)
-    if not stream.missing:
-        stream = container.parse(bitstream)  # whole: then the checksum counts as well
-    present = _present(stream, header.chunks)
-    pixels = header.width * header.height
-    return StreamInfo(
-        header.version,
-        header.model_digest.hex(),
-        header.width,
-        header.height,
-        code_to_quality(header.quality_code),
-        len(stream.bands),
-        len(bitstream),
-        8 * len(bitstream) / pixels,
-        max(0, min(present) - 1) if present[-1] < header.chunks else header.chunks - 2,
-        header.chunks - 2,
-    )
-
-
-def _present(stream: Bitstream, chunks: int) -> list[int]:
-    """Return how many chunks of each band are there."""
-    total = len(stream.bands) * chunks - stream.missing
-    return [max(0, min(chunks, total - band * chunks)) for band in range(len(stream.bands))]
-
-
 class Codec:
     """A loaded model that encodes and decodes. Safe to use from one thread at a time.
 
@@ -118,15 +59,23 @@ class Codec:
         name: for people and metrics.
         device: a torch device.
         dtype: of the transforms, ``float32`` or ``bfloat16``; the entropy path is exact in either.
+        max_pixels: bitstreams of larger pictures are refused before anything is allocated for them.
     """
 
     def __init__(
-        self, released: checkpoint.Released, name: str, *, device: str = "cpu", dtype: str = "float32"
+        self,
+        released: checkpoint.Released,
+        name: str,
+        *,
+        device: str = "cpu",
+        dtype: str = "float32",
+        max_pixels: int = container.MAX_PIXELS,
     ) -> None:
         if dtype not in DTYPES:
             raise RequestError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
         self.name = name
         self.device = device
+        self.max_pixels = max_pixels
         self.model_digest = released.digest[: 2 * checkpoint.DIGEST_BYTES]
         self._digest = bytes.fromhex(self.model_digest)
         self._device = torch.device(device)
@@ -309,7 +258,7 @@ class Codec:
         return self._decode_group([stream], wanted, timings or StageTimings())[0]
 
     def _parse(self, data: bytes, *, allow_truncated: bool) -> Bitstream:
-        stream = container.parse(data, allow_truncated=allow_truncated)
+        stream = container.parse(data, max_pixels=self.max_pixels, allow_truncated=allow_truncated)
         if stream.model_digest != self._digest:
             raise ModelMismatchError(
                 f"the stream was written by model {stream.model_digest.hex()}, loaded is {self.model_digest} "
@@ -335,7 +284,7 @@ class Codec:
         """Decode streams of one size and quality: [stream][request]."""
         first = streams[0]
         size = (first.height, first.width, 3)
-        images = [[np.empty(size, dtype=np.uint8) for _ in wanted] for _ in streams]
+        images: list[list[Image]] = []
         code = torch.full((1,), first.quality_code, device=self._device)
         rows = list(_band_rows(first.width, first.height))
         latents: dict[int, Tensor] = {}
@@ -346,6 +295,8 @@ class Codec:
             near = [i for i, (above, below) in enumerate(rows) if above < end and below > start]
             while len(latents) <= near[-1]:
                 latents[len(latents)] = next(source)
+            if not images:  # not before the first band has shown that there is something to decode
+                images = [[np.empty(size, dtype=np.uint8) for _ in wanted] for _ in streams]
             with _measured(timings, "synthesis"):
                 y_hat = torch.cat([latents[i] for i in near], 1)
                 origin = rows[near[0]][0]
@@ -367,7 +318,7 @@ class Codec:
         """Yield y_hat of each band, then check the symbols."""
         first = streams[0]
         checksums = [Checksum() for _ in streams]
-        present = [_present(stream, self._coder.chunks) for stream in streams]
+        present = [chunks_present(stream, self._coder.chunks) for stream in streams]
         for band, (top, bottom) in enumerate(_band_rows(first.width, first.height)):
             grid = ((bottom - top) // LATENT_PIXELS, _aligned(first.width) // LATENT_PIXELS)
             clock = Clock()

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from manypath.config import LEVELS, QUALITY_CODES, QUALITY_STEPS
+from manypath.config import LEVELS, QUALITY_STEPS
 from manypath.errors import QualityError
 
 
@@ -25,11 +25,6 @@ def quality_to_code(quality: float) -> int:
     if not 1.0 <= value <= LEVELS:  # also refuses NaN
         raise QualityError(f"quality must be in [1, {LEVELS}], got {quality!r}")
     return math.floor((value - 1.0) * QUALITY_STEPS + 0.5)
-
-
-def code_to_quality(code: int) -> float:
-    """Return the quality 1.0..8.0 that ``code`` stands for."""
-    return 1.0 + code / QUALITY_STEPS
 
 
 def main_share(quality: Tensor) -> Tensor:
@@ -58,6 +53,3 @@ class Gain(nn.Module):
     def forward(self, code: Tensor) -> Tensor:
         """Return the gains, [B, channels], for quality codes int64 [B]."""
         return torch.exp2(self.log2_at(code))
-
-
-ALL_CODES = range(QUALITY_CODES)

@@ -45,7 +45,7 @@ def pad_to(image: Image, height: int, width: int) -> Image:
 
 def to_tensor(image: Image) -> Tensor:
     """Return uint8 [H, W, 3] as float32 [1, H, W, 3] in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(image)).float().div_(255.0)[None]
+    return torch.tensor(np.ascontiguousarray(image)).float().div_(255.0)[None]  # a copy: arrays may be read-only
 
 
 def to_image(x: Tensor) -> Image:

@@ -17,11 +17,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from manypath.config import ModelConfig
+from manypath.config import QUALITY_STEPS, ModelConfig
 from manypath.entropy.context import ContextModel, Step
 from manypath.entropy.hyper import HyperSynthesis
 from manypath.entropy.integer import round_through
-from manypath.gain import Gain, code_to_quality, main_share
+from manypath.gain import Gain, main_share
 from manypath.transforms import Analysis, HyperAnalysis, Routing, Synthesis, Trace
 
 HYPER_BOUND = 127  # |z_hat| is at most this: int8
@@ -65,7 +65,7 @@ class MPAModel(nn.Module):
 
     def analysis_routing(self, code: Tensor, *, exact: bool, noise: bool = False) -> Routing:
         """Return how the analysis routes at quality codes int64 [B] (MPA section 3.2, rho_enc)."""
-        quality = 1.0 + code.double() * (code_to_quality(1) - code_to_quality(0))
+        quality = 1.0 + code.double() / QUALITY_STEPS
         return Routing(Analysis.SIDE, main_share(quality).float(), exact, noise)
 
     def forward(self, x: Tensor, code: Tensor, rate: Rate | None = None, noise: bool = False) -> ModelOutput:

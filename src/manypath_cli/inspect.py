@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from manypath.codec import StreamInfo
+    from manypath.bitstream import StreamInfo
 
 _DESCRIPTION = """\
 Show what bitstreams say of themselves: size, quality, rate, model, and how much of a cut one is left. A whole
@@ -47,7 +47,7 @@ def inspect(args: argparse.Namespace) -> int:
     Raises:
         ManypathError: the only file failed; of several, each that fails is named on stderr.
     """
-    from manypath import codec
+    from manypath import bitstream
     from manypath_cli.batch import PER_FILE
     from manypath_cli.encode import SUFFIX
     from manypath_cli.exits import ExitCode
@@ -58,7 +58,7 @@ def inspect(args: argparse.Namespace) -> int:
     rows: list[tuple[str, StreamInfo]] = []
     for job in jobs:
         try:
-            rows.append((job.name, codec.inspect(job.read())))
+            rows.append((job.name, bitstream.inspect(job.read())))
         except PER_FILE as err:
             if len(jobs) == 1:
                 raise type(err)(f"{job.name}: {err}") from err

@@ -1,0 +1,31 @@
+"""A small stream that claims a huge picture costs its reader next to nothing."""
+
+import resource
+
+import pytest
+
+from manypath.bitstream import Bitstream, band_heights, pack
+from manypath.checkpoint import random_model
+from manypath.codec import Codec
+from manypath.errors import FormatError, LimitError
+
+
+def claim(codec: Codec, side: int) -> bytes:
+    """Return a sound container around nothing: every chunk empty."""
+    chunks = (b"",) * (len(codec.config.slices) + 2)
+    bands = (chunks,) * len(band_heights(side, side))
+    return pack(Bitstream(side, side, 0, bytes.fromhex(codec.model_digest), 0, bands))
+
+
+def test_empty_chunks_are_refused_before_the_picture_is_allocated() -> None:
+    codec = Codec.load("tiny-random")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(FormatError, match="empty"):
+        codec.decode(claim(codec, 16384))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB; the picture alone has 786 MB
+
+
+def test_a_codec_can_be_told_how_large_a_picture_may_be() -> None:
+    codec = Codec(random_model("tiny"), "tiny", max_pixels=1_000_000)
+    with pytest.raises(LimitError):
+        codec.decode(claim(codec, 1024))
