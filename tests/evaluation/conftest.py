@@ -11,9 +11,7 @@ def synthetic_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     """Return uint8 [H, W, 3]: a gradient, a few rectangles, and a little smooth noise."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:height, 0:width]
-    pixels = np.stack(
-        [rows * 200 / height, columns * 200 / width, (rows + columns) * 100 / (height + width)], -1
-    )
+    pixels = np.stack([rows * 200 / height, columns * 200 / width, (rows + columns) * 100 / (height + width)], -1)
     for _ in range(6):
         top, left = random.integers(0, height // 2), random.integers(0, width // 2)
         pixels[top : top + height // 4, left : left + width // 4] += random.integers(-80, 80, 3)

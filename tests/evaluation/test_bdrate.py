@@ -15,9 +15,7 @@ ANCHOR = curve("anchor", [0.1, 0.22, 0.41, 0.7, 1.3], DECIBELS)
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.25])
-def test_a_codec_that_needs_a_constant_share_of_the_bits_gets_exactly_that(
-    method: Method, factor: float
-) -> None:
+def test_a_codec_that_needs_a_constant_share_of_the_bits_gets_exactly_that(method: Method, factor: float) -> None:
     other = curve("other", [factor * point.bpp for point in ANCHOR.points], DECIBELS)
     found = bd_rate(other, ANCHOR, method=method)
     assert found.percent == pytest.approx(100 * (factor - 1))

@@ -9,9 +9,7 @@ QUICK = [name for name in peer_names() if name != "vvc"]
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_a_peer_returns_the_picture_better_and_larger_at_its_highest_quality(
-    name: str, picture: np.ndarray
-) -> None:
+def test_a_peer_returns_the_picture_better_and_larger_at_its_highest_quality(name: str, picture: np.ndarray) -> None:
     grey = np.repeat(picture[..., :1], 3, axis=-1)  # 4:2:0 would cost the strong colours of the fixture dearly
     (peer,) = make_peers([name])
     low, high = (peer.encode(grey, peer.qualities[i]) for i in (0, -1))

@@ -48,9 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--pictures", required=True, metavar="DIR", help="folder of PNG, JPEG, WebP ... files"
-    )
+    parser.add_argument("--pictures", required=True, metavar="DIR", help="folder of PNG, JPEG, WebP ... files")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for tables and plots")
     parser.add_argument(
         "--checkpoint",
@@ -89,9 +87,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--bd-method", choices=("pchip", "akima"), default="pchip", help="(default: pchip)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N pictures")
     parser.add_argument("--device", default="cpu", help="where our model runs (default: cpu)")
-    parser.add_argument(
-        "--dtype", default="float32", choices=("float32", "bfloat16"), help="(default: float32)"
-    )
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="(default: float32)")
     parser.add_argument("--no-cache", action="store_true", help="measure the peers anew and remember nothing")
     parser.set_defaults(func=evaluate_rd)
 
@@ -232,9 +228,7 @@ def _levels(text: str) -> list[float]:
     try:
         return sorted({float(part) for part in _names(text)})
     except ValueError as err:
-        raise QualityError(
-            f"--levels must be numbers separated by commas, such as 1,4.5,8; got {text!r}"
-        ) from err
+        raise QualityError(f"--levels must be numbers separated by commas, such as 1,4.5,8; got {text!r}") from err
 
 
 def _unique(name: str, taken: list[str]) -> str:

@@ -56,9 +56,7 @@ def measure(original: Pixels, reconstruction: Pixels) -> Distortion:
     Raises:
         ImageError: The pictures differ in shape, or are not uint8.
     """
-    if original.shape != reconstruction.shape or {original.dtype, reconstruction.dtype} != {
-        np.dtype(np.uint8)
-    }:
+    if original.shape != reconstruction.shape or {original.dtype, reconstruction.dtype} != {np.dtype(np.uint8)}:
         raise ImageError(
             f"pictures must be uint8 of one shape, got {original.dtype} {original.shape} and "
             f"{reconstruction.dtype} {reconstruction.shape}; the codec must return what it was given"

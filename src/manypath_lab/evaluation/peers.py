@@ -80,9 +80,7 @@ class PillowPeer(Peer):
     def encode(self, pixels: Pixels, quality: int) -> bytes:
         """Return the compressed file of a uint8 [H, W, 3] RGB picture."""
         buffer = io.BytesIO()
-        Image.fromarray(pixels).save(
-            buffer, self.file_format, quality=quality, **self.options, **self.thread_options()
-        )
+        Image.fromarray(pixels).save(buffer, self.file_format, quality=quality, **self.options, **self.thread_options())
         return buffer.getvalue()
 
     def decode(self, data: bytes) -> Pixels:

@@ -66,8 +66,7 @@ def draw(report: Report, metric: Metric) -> Figure:
     axes.set_xlim(0.0, limits[1])
     axes.set_ylim(limits[2], limits[3])
     labels = [
-        _draw_curve(axes, curve, metric, style, limits)
-        for curve, style in zip(shown, _styles(shown), strict=True)
+        _draw_curve(axes, curve, metric, style, limits) for curve, style in zip(shown, _styles(shown), strict=True)
     ]
     _place_labels(axes, [label for label in labels if label is not None], limits)
     for side in ("top", "right"):
@@ -112,9 +111,7 @@ def _limits(curves: Sequence[Curve], metric: Metric) -> tuple[float, float, floa
     own = [rate for curve in curves if curve.ours for rate, _ in quality_axis(curve, metric)]
     measured = [rate for curve in curves if not curve.reference for rate, _ in quality_axis(curve, metric)]
     right = min(max(own) * 1.12, 2.2) if own else min(max(measured), 2.0)
-    inside = [
-        q for curve in curves for rate, q in _clipped(quality_axis(curve, metric), right) if rate <= right
-    ]
+    inside = [q for curve in curves for rate, q in _clipped(quality_axis(curve, metric), right) if rate <= right]
     low, high = min(inside), max(inside)
     margin = 0.04 * (high - low or 1.0)
     return 0.0, right, low - margin, high + margin
@@ -165,9 +162,7 @@ def _place_labels(axes: Axes, labels: Sequence[_Label], limits: tuple[float, flo
                 zorder=6,
             )
             text.set_path_effects([withStroke(linewidth=3, foreground="white")])
-    ordered = sorted(
-        (label for label in labels if label.x >= _FAR_FROM_EDGE * right), key=lambda label: label.y
-    )
+    ordered = sorted((label for label in labels if label.x >= _FAR_FROM_EDGE * right), key=lambda label: label.y)
     heights = spread([(label.y - bottom) / span for label in ordered], _LABEL_GAP)
     for label, height in zip(ordered, heights, strict=True):
         axes.annotate(
