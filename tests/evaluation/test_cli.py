@@ -61,6 +61,18 @@ def test_a_request_that_cannot_be_met_is_refused_in_words(
         run_command("--pictures", str(folder), "--output", str(tmp_path / "out"), "--limit", "1", *arguments)
 
 
+def test_published_curves_of_other_pictures_are_marked_as_such(
+    folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    run_command(
+        *("--pictures", str(folder), "--output", str(output), "--peers-only", "--peers", "jpeg"),
+        *("--limit", "1", "--reference", "kodak"),
+    )
+    assert "compare with them only roughly" in capsys.readouterr().err
+    assert "compare with them only roughly" in (output / "rd.md").read_text()
+
+
 def test_two_models_of_one_name_are_told_apart(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     run_command(
         *("--pictures", str(folder), "--output", str(tmp_path / "out"), "--limit", "1", "--levels", "1,8"),

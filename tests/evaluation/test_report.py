@@ -57,6 +57,8 @@ def test_the_json_holds_curves_and_comparisons() -> None:
 def test_the_markdown_names_rate_range_method_and_what_was_left_out() -> None:
     text = report.to_markdown(a_report())
     assert "| edge | jpeg | psnr | -50.0 % | 26.0 to 38.0 dB, 100% of both curves |  |" in text
+    table = text[text.index("| codec | against") :].splitlines()[: 2 + len(a_report().comparisons)]
+    assert {line.count("|") for line in table} == {7}
     assert "Bjontegaard delta rate (pchip" in text
     assert "VTM 22.0 (published)" in text
     assert "- x.png is broken" in text

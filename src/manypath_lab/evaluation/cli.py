@@ -173,7 +173,7 @@ def _report(arguments: argparse.Namespace, measurement: Measurement) -> Report:
     """
     from manypath.errors import RequestError
     from manypath_lab.evaluation.bdrate import bd_table
-    from manypath_lab.evaluation.reference import reference_for
+    from manypath_lab.evaluation.reference import fits, reference_for
     from manypath_lab.evaluation.report import Report
 
     references = reference_for(measurement.folder, arguments.reference)
@@ -188,6 +188,9 @@ def _report(arguments: argparse.Namespace, measurement: Measurement) -> Report:
     ours = [curve for curve in measurement.curves if curve.ours]
     tested = ours or list(measurement.curves)
     comparisons = bd_table(tested, [known[name] for name in wanted], arguments.bd_method)
+    remarks: tuple[str, ...] = ()
+    if references and not fits(measurement.folder, arguments.reference):
+        remarks = ("the published curves are of other pictures than these: compare with them only roughly",)
     return Report(
         pathlib.Path(arguments.pictures).resolve().name,
         measurement.folder,
@@ -197,6 +200,7 @@ def _report(arguments: argparse.Namespace, measurement: Measurement) -> Report:
         references,
         tuple(comparisons),
         arguments.bd_method,
+        remarks,
     )
 
 
@@ -208,6 +212,8 @@ def _print_summary(found: Report, files: list[str], output: pathlib.Path) -> Non
         print(f"{curve.label} (bpp/dB): {points}")
     for line in bd_lines(found.comparisons):
         print(line)
+    for remark in found.remarks:
+        print(f"note: {remark}", file=sys.stderr)
     for message in found.skipped:
         print(f"left out: {message}", file=sys.stderr)
     print(f"{found.pictures} picture(s); wrote {', '.join(files)} to {output}")

@@ -60,3 +60,8 @@ def reference_for(folder: str, wanted: str = "auto") -> tuple[Curve, ...]:
         if found.folder == folder:
             return found.curves
     return ()
+
+
+def fits(folder: str, wanted: str) -> bool:
+    """Return whether what :func:`reference_for` returned is of the pictures measured."""
+    return wanted in {"auto", "none"} or load_reference(wanted).folder == folder

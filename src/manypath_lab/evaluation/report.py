@@ -26,6 +26,7 @@ class Report(NamedTuple):
         references: Published curves, quoted.
         comparisons: Bjontegaard delta rates.
         method: How they were interpolated.
+        remarks: What a reader must know to trust a figure, or not to.
     """
 
     folder_name: str
@@ -36,6 +37,7 @@ class Report(NamedTuple):
     references: tuple[Curve, ...]
     comparisons: tuple[BdRate, ...]
     method: Method
+    remarks: tuple[str, ...] = ()
 
     @property
     def all_curves(self) -> tuple[Curve, ...]:
@@ -77,6 +79,7 @@ def to_json(report: Report) -> str:
             }
             for curve in report.all_curves
         ],
+        "remarks": list(report.remarks),
         "bd_rate": [comparison._asdict() for comparison in report.comparisons],
     }
     return json.dumps(content, indent=2) + "\n"
@@ -97,6 +100,8 @@ def to_markdown(report: Report) -> str:
         quoted = " (published)" if curve.reference else ""
         lines.append(f"| {curve.label}{quoted} | {_points(curve)} | {curve.version} |")
     lines += ["", *_comparison_lines(report.comparisons, report.method)]
+    if report.remarks:
+        lines += ["", *(f"- {remark}" for remark in report.remarks)]
     if report.skipped:
         lines += ["", f"{len(report.skipped)} left out:", *(f"- {message}" for message in report.skipped)]
     return "\n".join(lines) + "\n"
@@ -122,8 +127,8 @@ def _comparison_lines(comparisons: Sequence[BdRate], method: Method) -> list[str
         for one in comparisons
     ]
     head = [
-        "| codec | against | metric | BD-rate | range | overlap | note |",
-        "|---|---|---|---|---|---|---|",
+        "| codec | against | metric | BD-rate | range of quality | note |",
+        "|---|---|---|---|---|---|",
     ]
     return [heading, "", *head, *rows]
 
