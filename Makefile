@@ -14,10 +14,10 @@ DEMO_ARGS ?=
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench protos lock clean
+.PHONY: help install demo test oip-peer check format bench protos lock clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## set up .venv (the other targets do it by themselves)
 
@@ -26,6 +26,9 @@ demo: $(STAMP) ## camera -> encoder -> decoder -> classifier on a real photo
 
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+oip-peer: $(STAMP) ## add another project's inference server, for the tests that compare (450 MB)
+	$(BIN)/python tests/oip_peer/install.py
 
 check: $(STAMP) ## lint, formatting, types, import rules, protos
 	$(BIN)/ruff check .
@@ -48,7 +51,7 @@ lock: $(STAMP) ## resolve constraints.txt anew from pyproject.toml's ranges
 	$(BIN)/python tools/lock.py
 
 clean: ## remove .venv and every cache
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-oip-peer .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Asks again only if what to install has changed.
 $(STAMP): pyproject.toml constraints.txt
