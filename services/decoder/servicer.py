@@ -68,9 +68,7 @@ class DecoderServicer(pb_grpc.DecoderServiceServicer):
         self.codec: Codec | None = None
         self._settings = settings
         self._metrics = metrics
-        self._compute = Compute(
-            metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds
-        )
+        self._compute = Compute(metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds)
         self._workers = Workers(settings, metrics)
 
     async def close(self) -> None:
@@ -199,9 +197,7 @@ class DecoderServicer(pb_grpc.DecoderServiceServicer):
             size = len(picture.picture.file) or len(picture.picture.raw.data)
             metrics.output_bytes.labels(route.used.value).inc(size)
 
-    async def _ask(
-        self, tasks: Sequence[pb.TaskRequest], images: Sequence[Image], context: _Context
-    ) -> list[Answer]:
+    async def _ask(self, tasks: Sequence[pb.TaskRequest], images: Sequence[Image], context: _Context) -> list[Answer]:
         remaining = context.time_remaining()
         calls = [self._workers.ask(task, image, remaining) for task, image in zip(tasks, images, strict=True)]
         return list(await asyncio.gather(*calls))

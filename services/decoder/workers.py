@@ -58,9 +58,7 @@ class Workers:
         if path is None or self._settings.worker(path.value) is None:
             name = pb.Task.Name(request.task) if request.task in pb.Task.values() else str(request.task)
             have = ", ".join(f"TASK_{task.upper()}" for task in self._settings.workers) or "none"
-            raise UnsupportedError(
-                f"{name} has no worker here, configured is {have}; set MANYPATH_DECODER_WORKERS"
-            )
+            raise UnsupportedError(f"{name} has no worker here, configured is {have}; set MANYPATH_DECODER_WORKERS")
         return path
 
     async def ask(

@@ -34,9 +34,7 @@ def check_picture(picture: pb.Picture, max_pixels: int) -> None:
         _check_size(raw.width, raw.height, max_pixels)
         expected = 3 * raw.width * raw.height
         if len(raw.data) != expected:
-            raise ImageError(
-                f"raw RGB samples of {raw.width}x{raw.height} take {expected} bytes, got {len(raw.data)}"
-            )
+            raise ImageError(f"raw RGB samples of {raw.width}x{raw.height} take {expected} bytes, got {len(raw.data)}")
     elif not picture.file:
         raise ImageError(f"there is no picture; give file ({', '.join(FORMATS)}) or raw")
 
@@ -77,9 +75,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
     if not (1 <= width <= _MAX_SIDE and 1 <= height <= _MAX_SIDE):
         raise ImageError(f"a picture's sides are 1..{_MAX_SIDE} pixels, got {width}x{height}")
     if width * height > max_pixels:
-        raise ImageError(
-            f"a picture has at most {max_pixels} pixels here, got {width}x{height} = {width * height}"
-        )
+        raise ImageError(f"a picture has at most {max_pixels} pixels here, got {width}x{height} = {width * height}")
 
 
 def _to_rgb(opened: PillowImage.Image) -> Image:

@@ -52,9 +52,7 @@ class EncoderServicer(pb_grpc.EncoderServiceServicer):
         self.codec: Codec | None = None
         self._settings = settings
         self._metrics = metrics
-        self._compute = Compute(
-            metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds
-        )
+        self._compute = Compute(metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds)
         self._uplink = Uplink(settings, metrics)
 
     async def close(self) -> None:
