@@ -3,14 +3,16 @@
 The self-check has two parts. A picture goes through this machine's encoder and decoder. And where the folder
 ``selfcheck`` beside this module has a bitstream for the loaded weights, written on another machine, it must
 decode here: its header carries a checksum of the symbols, so a machine whose entropy parameters differ by one
-bit finds out before its first customer does.
+bit finds out before its first customer does. ``python -m services.common.codec_ready MODEL`` writes one.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -99,8 +101,17 @@ def self_check(codec: Codec) -> bool:
 
 def foreign_stream(model_digest: str) -> bytes | None:
     """Return the shipped self-check stream of the weights with this digest; None if there is none."""
-    file = resources.files("services.common") / "selfcheck" / f"{model_digest}.mpth"
+    file = resources.files("services.common") / "selfcheck" / f"{model_digest}.mpa"
     return file.read_bytes() if file.is_file() else None
+
+
+def write_foreign_stream(model: str) -> Path:
+    """Write the self-check stream of a model, for other machines to check themselves against; return the file."""
+    codec = Codec.load(model)
+    file = Path(__file__).parent / "selfcheck" / f"{codec.model_digest}.mpa"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(codec.encode(check_picture()))
+    return file
 
 
 def check_picture() -> npt.NDArray[np.uint8]:
@@ -111,3 +122,7 @@ def check_picture() -> npt.NDArray[np.uint8]:
     noise = np.random.default_rng(5).integers(0, 48, (height, width, 1))
     squares = 96 * ((rows // 16 + columns // 16) % 2)[..., None]
     return np.asarray(np.clip((ramps + noise + squares) // 2, 0, 255), dtype=np.uint8)
+
+
+if __name__ == "__main__":
+    sys.stdout.write("".join(f"{write_foreign_stream(name)}\n" for name in sys.argv[1:]))

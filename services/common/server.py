@@ -31,6 +31,7 @@ class _State(Enum):
 # Seconds for which new calls are told that the server stops. gRPC cuts off calls that are on their way when a
 # port closes: their callers would see CANCELLED, which nobody retries.
 _FAREWELL_SECONDS = 0.1
+_OTHER_CALLS = 256  # at once beside those that wait for compute: health watches, one a client, and the like
 
 
 class Server:
@@ -59,6 +60,8 @@ class Server:
         self._boundary = Boundary(metrics, self._refusal)
         self.grpc = aio.server(
             interceptors=[self._boundary],
+            # an outer guard for memory, each call holds its message; the queue's own limit gives the reason
+            maximum_concurrent_rpcs=settings.queue_limit + _OTHER_CALLS,
             options=_options(settings.max_message_bytes),
         )
         self._health = _Health()

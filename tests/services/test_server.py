@@ -143,6 +143,12 @@ def test_a_deadline_that_passes_in_the_queue_costs_no_compute(start):
     assert sum(running.value("codec_requests_shed_total", reason=reason) for reason in reasons) == 1
 
 
+def test_health_answers_while_the_server_computes(start):
+    running = start("encoder")
+    with running.busy():
+        assert health_of(running) == SERVING
+
+
 def test_a_message_above_the_limit_is_refused_with_both_sizes(start):
     running = start("encoder", max_message_bytes=2**16)
     with running.client(retries=False) as client:

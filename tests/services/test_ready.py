@@ -1,0 +1,54 @@
+"""Ready means checked: a machine that decodes otherwise than the writer's never serves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from manypath.bitstream import pack, parse
+from manypath.codec import Codec
+from services.common import codec_ready
+from services.common.codec_ready import Loading, SelfCheckError, check_picture, foreign_stream, load_codec
+from services.common.entry import StartError
+from services.common.metrics import CodecMetrics
+from tests.services.serving import MODEL
+
+
+@pytest.fixture(scope="module")
+def codec():
+    return Codec.load(MODEL)
+
+
+def test_the_check_picture_is_the_same_everywhere():
+    picture = check_picture()
+    assert picture.shape == (100, 150, 3)
+    assert int(np.asarray(picture, np.int64).sum()) == 3_359_076
+
+
+def test_a_shipped_model_has_a_self_check_stream_from_another_process():
+    digest = Codec.load("edge").model_digest
+    cure = "new weights need: python -m services.common.codec_ready edge"
+    stream = foreign_stream(digest)
+    assert stream is not None, cure
+    assert parse(stream).model_digest.hex() == digest
+
+
+def test_a_machine_that_computes_other_symbols_does_not_serve(codec, monkeypatch):
+    stream = parse(codec.encode(check_picture()))
+    other = pack(stream._replace(symbols_checksum=stream.symbols_checksum ^ 1))  # as another machine wrote it
+    monkeypatch.setattr(codec_ready, "foreign_stream", lambda _: other)
+    metrics = CodecMetrics("decoder", "test")
+    with pytest.raises(SelfCheckError, match="the shipped self-check stream does not decode"):
+        load_codec(Loading(MODEL, "cpu", "float32"), metrics)
+    assert metrics.registry.get_sample_value("codec_selfcheck_mismatch") == 1
+
+
+def test_a_server_that_fails_its_check_stays_not_serving_and_stops_its_start(start, codec, monkeypatch):
+    stream = parse(codec.encode(check_picture()))
+    other = pack(stream._replace(symbols_checksum=stream.symbols_checksum ^ 1))
+    monkeypatch.setattr(codec_ready, "foreign_stream", lambda _: other)
+    running = start("decoder", ready=False)
+    with pytest.raises(StartError, match="self-check"):
+        running.become_ready()
+    assert running.value("codec_selfcheck_mismatch") == 1
+    assert running.servicer.codec is None
