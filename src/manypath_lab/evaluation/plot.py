@@ -37,6 +37,10 @@ _LABEL_GAP = 0.042  # smallest distance of two labels, as a share of the axis' h
 _FAR_FROM_EDGE = 0.8  # a curve that ends left of this share of the width is labelled where it ends
 
 
+Pairs = Sequence[tuple[float, float]]
+"""A curve's (bits per pixel, decibels)."""
+
+
 class _Label(NamedTuple):
     text: str
     colour: str
@@ -68,7 +72,8 @@ def draw(report: Report, metric: Metric) -> Figure:
     labels = [
         _draw_curve(axes, curve, metric, style, limits) for curve, style in zip(shown, _styles(shown), strict=True)
     ]
-    _place_labels(axes, [label for label in labels if label is not None], limits)
+    curves = [quality_axis(curve, metric) for curve in shown]
+    _place_labels(axes, [label for label in labels if label is not None], curves, limits)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.grid(axis="y", color="#dddddd", linewidth=0.8)
@@ -117,7 +122,7 @@ def _limits(curves: Sequence[Curve], metric: Metric) -> tuple[float, float, floa
     return 0.0, right, low - margin, high + margin
 
 
-def _clipped(pairs: Sequence[tuple[float, float]], right: float) -> list[tuple[float, float]]:
+def _clipped(pairs: Pairs, right: float) -> list[tuple[float, float]]:
     """Return the pairs left of ``right``, ended by the interpolated point on it."""
     kept = [pair for pair in pairs if pair[0] <= right]
     if kept and len(kept) < len(pairs):
@@ -145,19 +150,23 @@ def _draw_curve(
     return _Label(curve.label, style.colour, *visible[-1], style.ours)
 
 
-def _place_labels(axes: Axes, labels: Sequence[_Label], limits: tuple[float, float, float, float]) -> None:
+def _place_labels(
+    axes: Axes, labels: Sequence[_Label], curves: Sequence[Pairs], limits: tuple[float, float, float, float]
+) -> None:
     """Write labels at the right edge, level with the curves' ends, pushed apart where they would touch."""
     _, right, bottom, top = limits
     span = top - bottom
     for label in labels:
         if label.x < _FAR_FROM_EDGE * right:
+            above = _room_above(label, curves, span)
             text = axes.annotate(
                 label.text,
                 xy=(label.x, label.y),
-                xytext=(5, -5),
+                xytext=(0, 10) if above else (5, -5),
                 textcoords="offset points",
                 color=label.colour,
                 fontsize=10.5,
+                ha="right" if above else "left",
                 va="center",
                 zorder=6,
             )
@@ -196,6 +205,14 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
                 break
             groups[-2:] = [((low * few + high * many) / (few + many), few + many)]
     return [centre + gap * (index - (count - 1) / 2) for centre, count in groups for index in range(count)]
+
+
+def _room_above(label: _Label, curves: Sequence[Pairs], span: float) -> bool:
+    """Return whether no curve passes closely above the point that a label belongs to."""
+    heights = [
+        float(np.interp(label.x, *np.asarray(pairs).T)) for pairs in curves if pairs[0][0] <= label.x <= pairs[-1][0]
+    ]
+    return not any(0.02 * span < height - label.y < 0.09 * span for height in heights)
 
 
 def _finding(report: Report, metric: Metric) -> str:
