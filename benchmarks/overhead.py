@@ -21,12 +21,13 @@ from manypath.codec import Codec
 from manypath.entropy.context import Step
 from manypath.entropy.tables import PROBABILITY_BITS, scale_table
 from manypath.gain import quality_to_code
+from manypath.image import Image as Image8
 
 ALLOWED_SHARE, ALLOWED_BYTES = 0.01, 32  # of the estimate, beyond it
 
 
 @torch.inference_mode()
-def estimate_bytes(codec: Codec, image: np.ndarray, quality: float) -> float:
+def estimate_bytes(codec: Codec, image: Image8, quality: float) -> float:
     """Return the information in a picture's symbols, in bytes. For pictures of one band."""
     model = codec._model
     code = torch.tensor([quality_to_code(quality)])

@@ -342,6 +342,8 @@ def _measured(timings: StageTimings, stage: str, clock: Clock | None = None) -> 
     """Add the block's seconds to a stage, those of ``clock`` to coding instead."""
     begun = perf_counter()
     yield
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()  # kernels run on after their call returned
     coding = clock.seconds if clock else 0.0
     timings.add(stage, perf_counter() - begun - coding)
     if clock:

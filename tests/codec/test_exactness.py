@@ -18,7 +18,7 @@ SETTINGS = {
     "bf16 transforms": {"DTYPE": "bfloat16"},
     "batch of four": {"BATCH": "4"},
 }
-MODELS = ("tiny-random", "edge")
+MODELS = ("edge",)  # stored weights: torch draws other random ones under other instruction sets
 
 
 @pytest.fixture(scope="module")
