@@ -38,11 +38,7 @@ def differences() -> list[str]:
             for path in (SOURCES / "manypath_api").rglob("*_pb2*.py*")
             if "__pycache__" not in path.parts
         }
-        same = {
-            path
-            for path in generated & committed
-            if (fresh / path).read_bytes() == (SOURCES / path).read_bytes()
-        }
+        same = {path for path in generated & committed if (fresh / path).read_bytes() == (SOURCES / path).read_bytes()}
         return sorted(path.as_posix() for path in (generated | committed) - same)
 
 
@@ -55,9 +51,7 @@ def main() -> int:
         return 0
     differing = differences()
     for name in differing:
-        print(
-            f"src/{name} is not what the .proto files give; run: python protos/generate.py", file=sys.stderr
-        )
+        print(f"src/{name} is not what the .proto files give; run: python protos/generate.py", file=sys.stderr)
     return 1 if differing else 0
 
 
