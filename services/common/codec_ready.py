@@ -13,7 +13,6 @@ import sys
 import time
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from manypath.codec import Codec
 from manypath.errors import BitstreamError
 from services.common.metrics import CodecMetrics
+from services.common.settings import CodecSettings
 
 _log = logging.getLogger(__name__)
 _SIZE = (100, 150)  # pixels; padded on both sides, so that cropping is checked as well
@@ -30,21 +30,7 @@ class SelfCheckError(Exception):
     """This machine does not decode what it must; it would only spread damage."""
 
 
-class Loading(NamedTuple):
-    """What to load.
-
-    Attributes:
-        model: a shipped model's name, or a ``.safetensors`` file.
-        device: a torch device.
-        dtype: of the transforms, "float32" or "bfloat16".
-    """
-
-    model: str
-    device: str
-    dtype: str
-
-
-def load_codec(loading: Loading, metrics: CodecMetrics) -> Codec:
+def load_codec(settings: CodecSettings, metrics: CodecMetrics) -> Codec:
     """Load, warm and check a codec; takes seconds.
 
     Raises:
@@ -52,7 +38,7 @@ def load_codec(loading: Loading, metrics: CodecMetrics) -> Codec:
         SelfCheckError: they do not decode what they must.
     """
     begun = time.perf_counter()
-    codec = Codec.load(loading.model, device=loading.device, dtype=loading.dtype)
+    codec = Codec.load(settings.model, device=settings.device, dtype=settings.dtype)
     try:
         compared = self_check(codec)
     except SelfCheckError:

@@ -102,11 +102,11 @@ class Server:
         _log.info("draining", extra={"drain_seconds": self._settings.drain_seconds})
         await asyncio.sleep(self._settings.drain_seconds)
         self._state = _State.STOPPING
-        await asyncio.sleep(_FAREWELL_SECONDS)
         try:
             await asyncio.wait_for(self._boundary.wait_idle(), self._settings.grace_seconds)
         except TimeoutError:
             _log.warning("calls are cut off after their grace")
+        await asyncio.sleep(_FAREWELL_SECONDS)  # who was just answered asks again, and is told as well
         stopped = asyncio.create_task(self.grpc.stop(_FAREWELL_SECONDS))
         await asyncio.sleep(0)  # no new call comes in from here on
         self._health.end_watches()

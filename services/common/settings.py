@@ -74,6 +74,15 @@ class ServiceSettings(BaseSettings):
             raise SettingsError(f"{err}: {err.__cause__}") from err
 
 
+class CodecSettings(ServiceSettings):
+    """What encoder and decoder can be told beside that."""
+
+    model: str = Field("edge", min_length=1, description="Shipped model's name, or a .safetensors file.")
+    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Where the network runs.")
+    dtype: str = Field("float32", pattern="^(float32|bfloat16)$", description="Numbers of the transforms.")
+    max_pixels: int = Field(2**26, ge=1, le=2**28, description="Largest width times height of a picture.")
+
+
 def settings_for(service: str) -> SettingsConfigDict:
     """Return the configuration of a service's settings class."""
     return SettingsConfigDict(env_prefix=f"MANYPATH_{service.upper()}_", frozen=True, extra="forbid")

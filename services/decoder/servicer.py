@@ -27,8 +27,7 @@ from services.common.codec_messages import (
     picture_route,
     timing_messages,
 )
-from services.common.compute import Compute
-from services.common.errors import NotReadyError
+from services.common.codec_serving import CodecServicer
 from services.common.metrics import CodecMetrics
 from services.decoder.settings import DecoderSettings
 from services.decoder.workers import Answer, Workers
@@ -53,32 +52,21 @@ class _Decoded(NamedTuple):
     seconds: dict[str, float]
 
 
-class DecoderServicer(pb_grpc.DecoderServiceServicer):
-    """Decodes, one bitstream at a time, outside the event loop.
-
-    Args:
-        settings: of this service.
-        metrics: where pictures, bytes and seconds are counted.
-
-    Attributes:
-        codec: None until the model is loaded.
-    """
+class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServicer):
+    """Decodes bitstreams; see ``CodecServicer``."""
 
     def __init__(self, settings: DecoderSettings, metrics: CodecMetrics) -> None:
-        self.codec: Codec | None = None
-        self._settings = settings
-        self._metrics = metrics
-        self._compute = Compute(metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds)
+        super().__init__(settings, metrics)
         self._workers = Workers(settings, metrics)
 
     async def close(self) -> None:
         """Finish what was accepted and hang up; call it after the server has stopped."""
-        self._compute.close()
+        await super().close()
         await self._workers.close()
 
     async def Decode(self, request: pb.DecodeRequest, context: _Context) -> pb.DecodeResponse:
         """Decode one bitstream along one or more paths."""
-        codec = self._loaded()
+        codec = self.loaded()
         asked = list(request.pictures) or [pb.PathRequest(path=pb.PATH_PERCEPTUAL)]
         wanted = _Wanted([picture_route(codec, picture) for picture in asked], [], request.picture_format)
         decoded = await self._decode(codec, request.bitstream, wanted, context)
@@ -91,7 +79,7 @@ class DecoderServicer(pb_grpc.DecoderServiceServicer):
 
     async def Analyze(self, request: pb.AnalyzeRequest, context: _Context) -> pb.AnalyzeResponse:
         """Decode one bitstream, each task along its path, and ask each task's worker."""
-        codec = self._loaded()
+        codec = self.loaded()
         if not request.tasks and not request.pictures:
             raise RequestError("tasks and pictures are both empty; ask for one at least")
         wanted = _Wanted(
@@ -103,7 +91,7 @@ class DecoderServicer(pb_grpc.DecoderServiceServicer):
         answers = await self._ask(request.tasks, decoded.task_images, context)
         for answer, route in zip(answers, wanted.tasks, strict=True):
             seconds = {"worker": answer.seconds}
-            self._metrics.observe_stages(seconds, path=route.used.value, device=codec.device)
+            self.metrics.observe_stages(seconds, path=route.used.value, device=codec.device)
         if answers:  # they were asked at the same time
             decoded.seconds["worker"] = max(answer.seconds for answer in answers)
         return pb.AnalyzeResponse(
@@ -119,7 +107,7 @@ class DecoderServicer(pb_grpc.DecoderServiceServicer):
 
     async def Inspect(self, request: pb.InspectRequest, context: _Context) -> pb.InspectResponse:
         """Read a bitstream's header."""
-        codec = self._loaded()
+        codec = self.loaded()
         with self._counting_rejections():
             info = inspect(request.bitstream)
         return pb.InspectResponse(
@@ -132,7 +120,7 @@ class DecoderServicer(pb_grpc.DecoderServiceServicer):
     async def _decode(self, codec: Codec, bitstream: bytes, wanted: _Wanted, context: _Context) -> _Decoded:
         self._check(bitstream, wanted)
         with self._counting_rejections():
-            computed = await self._compute.run(
+            computed = await self.compute.run(
                 lambda: self._work(codec, bitstream, wanted), timeout_seconds=context.time_remaining()
             )
         decoded = computed.value
@@ -140,27 +128,27 @@ class DecoderServicer(pb_grpc.DecoderServiceServicer):
         self._count(codec, wanted, decoded)
         check_reply_size(
             sum(len(picture.picture.file) or len(picture.picture.raw.data) for picture in decoded.pictures),
-            self._settings.max_message_bytes - _ENVELOPE_BYTES,
+            self.settings.max_message_bytes - _ENVELOPE_BYTES,
         )
         return decoded
 
     def _check(self, bitstream: bytes, wanted: _Wanted) -> None:
         """Refuse what needs no decoding to be refused."""
         asked = len(wanted.pictures) + len(wanted.tasks)
-        if asked > self._settings.max_paths:
+        if asked > self.settings.max_paths:
             raise RequestError(
-                f"a request has at most {self._settings.max_paths} pictures and tasks together, got {asked}"
+                f"a request has at most {self.settings.max_paths} pictures and tasks together, got {asked}"
             )
         with self._counting_rejections():
             header = parse_header(bitstream)
             pixels = header.width * header.height
-            if pixels > self._settings.max_pixels:
+            if pixels > self.settings.max_pixels:
                 raise LimitError(
-                    f"at most {self._settings.max_pixels} pixels are decoded here, "
+                    f"at most {self.settings.max_pixels} pixels are decoded here, "
                     f"got {header.width}x{header.height} = {pixels}"
                 )
         if wanted.picture_format == pb.PICTURE_FORMAT_RAW:
-            limit = self._settings.max_message_bytes - _ENVELOPE_BYTES
+            limit = self.settings.max_message_bytes - _ENVELOPE_BYTES
             check_reply_size(3 * pixels * len(wanted.pictures), limit)
 
     def _work(self, codec: Codec, bitstream: bytes, wanted: _Wanted) -> _Decoded:
@@ -184,7 +172,7 @@ class DecoderServicer(pb_grpc.DecoderServiceServicer):
         return _Decoded(pictures, task_images, inspect(bitstream), seconds)
 
     def _count(self, codec: Codec, wanted: _Wanted, decoded: _Decoded) -> None:
-        metrics, info = self._metrics, decoded.info
+        metrics, info = self.metrics, decoded.info
         metrics.input_pixels.inc(info.width * info.height)
         metrics.input_bytes.inc(info.bytes)
         paths = sorted({route.used.value for route in [*wanted.pictures, *wanted.tasks]})
@@ -212,13 +200,8 @@ class DecoderServicer(pb_grpc.DecoderServiceServicer):
             yield
         except BitstreamError as err:
             name = type(err).__name__.removesuffix("Error")
-            self._metrics.rejected.labels(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()).inc()
+            self.metrics.rejected.labels(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()).inc()
             raise
-
-    def _loaded(self) -> Codec:
-        if self.codec is None:
-            raise NotReadyError("the model is still loading; come again")
-        return self.codec
 
 
 def _result(task: pb.TaskRequest, route: Route, answer: Answer) -> pb.TaskResult:

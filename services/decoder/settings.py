@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pydantic import Field, field_validator
 
-from services.common.settings import ServiceSettings, settings_for
+from services.common.settings import CodecSettings, settings_for
 
 TASKS = ("classification",)  # that a worker can be asked today
 _ADDRESS = re.compile(r"(?P<target>.+:\d{1,5})/(?P<model>[^/]+)")
@@ -26,17 +26,13 @@ class WorkerAddress(NamedTuple):
     model: str
 
 
-class DecoderSettings(ServiceSettings):
-    """The decoder's settings; those that every service has are in ``ServiceSettings``."""
+class DecoderSettings(CodecSettings):
+    """The decoder's settings; those that every service has are in ``CodecSettings``."""
 
     model_config = settings_for("decoder")
 
     port: int = Field(50052, ge=0, le=65535, description="gRPC port; 0 takes a free one.")
     metrics_port: int = Field(9102, ge=0, le=65535, description="HTTP port of /metrics; 0 takes a free one.")
-    model: str = Field("edge", min_length=1, description="Shipped model's name, or a .safetensors file.")
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Where the network runs.")
-    dtype: str = Field("float32", pattern="^(float32|bfloat16)$", description="Numbers of the transforms.")
-    max_pixels: int = Field(2**26, ge=1, le=2**28, description="Largest width times height decoded.")
     max_paths: int = Field(8, ge=1, le=64, description="Most pictures and tasks of one request.")
     workers: Mapping[str, str] = Field(
         default_factory=dict,

@@ -18,7 +18,6 @@ async def serve(settings: EncoderSettings) -> None:
     """
     # only here: torch reads the environment that entry.run prepares
     from manypath_api.v1 import codec_pb2_grpc as pb_grpc
-    from services.common.codec_ready import Loading
     from services.common.codec_serving import serve_until_signal
     from services.common.metrics import CodecMetrics
     from services.common.server import Server
@@ -28,8 +27,7 @@ async def serve(settings: EncoderSettings) -> None:
     servicer = EncoderServicer(settings, metrics)
     server = Server(settings, metrics, [ENCODER_SERVICE])
     pb_grpc.add_EncoderServiceServicer_to_server(servicer, server.grpc)  # type: ignore[no-untyped-call]
-    loading = Loading(settings.model, settings.device, settings.dtype)
-    await serve_until_signal(server, servicer, loading, metrics)
+    await serve_until_signal(server, servicer)
 
 
 def main() -> int:

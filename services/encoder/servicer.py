@@ -13,8 +13,7 @@ from manypath.errors import BudgetError
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from services.common.codec_messages import facts_message, path_numbers, timing_messages
-from services.common.compute import Compute
-from services.common.errors import NotReadyError
+from services.common.codec_serving import CodecServicer
 from services.common.metrics import CodecMetrics
 from services.encoder.pictures import FORMATS, check_picture, read_picture
 from services.encoder.settings import EncoderSettings
@@ -37,27 +36,16 @@ class _Encoded(NamedTuple):
     seconds: dict[str, float]
 
 
-class EncoderServicer(pb_grpc.EncoderServiceServicer):
-    """Encodes, one picture at a time, outside the event loop.
-
-    Args:
-        settings: of this service.
-        metrics: where pictures, bytes and seconds are counted.
-
-    Attributes:
-        codec: None until the model is loaded.
-    """
+class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServicer):
+    """Encodes pictures; see ``CodecServicer``."""
 
     def __init__(self, settings: EncoderSettings, metrics: CodecMetrics) -> None:
-        self.codec: Codec | None = None
-        self._settings = settings
-        self._metrics = metrics
-        self._compute = Compute(metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds)
+        super().__init__(settings, metrics)
         self._uplink = Uplink(settings, metrics)
 
     async def close(self) -> None:
         """Finish what was accepted and hang up; call it after the server has stopped."""
-        self._compute.close()
+        await super().close()
         await self._uplink.close()
 
     async def Encode(self, request: pb.EncodeRequest, context: _Context) -> pb.EncodeResponse:
@@ -72,7 +60,7 @@ class EncoderServicer(pb_grpc.EncoderServiceServicer):
         analyzed = await self._uplink.analyze(encoded.bitstream, request, context.time_remaining())
         seconds = {"uplink": time.perf_counter() - begun}
         encoded.timings.extend(timing_messages(seconds))
-        self._metrics.observe_stages(seconds, path=_NO_PATH, device=encoded.device)
+        self.metrics.observe_stages(seconds, path=_NO_PATH, device=encoded.device)
         if not request.return_bitstream:
             encoded.ClearField("bitstream")
         return pb.ProcessResponse(encoded=encoded, analyzed=analyzed)
@@ -81,7 +69,7 @@ class EncoderServicer(pb_grpc.EncoderServiceServicer):
         self, request: pb.GetCapabilitiesRequest, context: _Context
     ) -> pb.GetCapabilitiesResponse:
         """Tell which model is loaded and what is accepted."""
-        codec = self._loaded()
+        codec = self.loaded()
         return pb.GetCapabilitiesResponse(
             model=codec.name,
             model_digest=codec.model_digest,
@@ -89,23 +77,23 @@ class EncoderServicer(pb_grpc.EncoderServiceServicer):
             min_quality=1.0,
             max_quality=1.0 + MAX_QUALITY_CODE / _STEPS,
             quality_step=1 / _STEPS,
-            max_pixels=self._settings.max_pixels,
-            max_message_bytes=self._settings.max_message_bytes,
+            max_pixels=self.settings.max_pixels,
+            max_message_bytes=self.settings.max_message_bytes,
             picture_formats=FORMATS,
             trained_paths=path_numbers(codec.trained_paths),
-            has_uplink=bool(self._settings.uplink),
+            has_uplink=bool(self.settings.uplink),
         )
 
     async def _encode(self, picture: pb.Picture, rate: pb.Rate, context: _Context) -> pb.EncodeResponse:
-        codec = self._loaded()
-        check_picture(picture, self._settings.max_pixels)
+        codec = self.loaded()
+        check_picture(picture, self.settings.max_pixels)
         asked = _read_rate(rate)
-        computed = await self._compute.run(
+        computed = await self.compute.run(
             lambda: self._work(codec, picture, asked), timeout_seconds=context.time_remaining()
         )
         bitstream, info, worked = computed.value
         seconds = {"queue": computed.wait_seconds, **worked}
-        metrics = self._metrics
+        metrics = self.metrics
         metrics.input_pixels.inc(info.width * info.height)
         metrics.input_bytes.inc(len(picture.file) or len(picture.raw.data))
         metrics.output_bytes.labels(_NO_PATH).inc(info.bytes)
@@ -125,7 +113,7 @@ class EncoderServicer(pb_grpc.EncoderServiceServicer):
 
     def _work(self, codec: Codec, picture: pb.Picture, rate: _Rate) -> _Encoded:
         begun = time.perf_counter()
-        image = read_picture(picture, self._settings.max_pixels)
+        image = read_picture(picture, self.settings.max_pixels)
         seconds = {"picture_decode": time.perf_counter() - begun}
         if rate.target_bpp is not None and rate.target_bpp * image.shape[0] * image.shape[1] < 8:
             raise BudgetError(f"target_bpp must allow at least 1 byte, got {rate.target_bpp}")
@@ -138,11 +126,6 @@ class EncoderServicer(pb_grpc.EncoderServiceServicer):
             timings=timings,
         )
         return _Encoded(bitstream, inspect(bitstream), seconds | timings.seconds)
-
-    def _loaded(self) -> Codec:
-        if self.codec is None:
-            raise NotReadyError("the model is still loading; come again")
-        return self.codec
 
 
 def _read_rate(rate: pb.Rate) -> _Rate:

@@ -16,7 +16,6 @@ from PIL import Image
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from services.common.client import DECODER_SERVICE, ENCODER_SERVICE, channel_options
-from services.common.codec_ready import Loading
 from services.common.codec_serving import bring_up
 from services.common.metrics import CodecMetrics
 from services.common.server import Server
@@ -85,8 +84,7 @@ class Running:
         return f"http://127.0.0.1:{self.server.metrics_port}/metrics"
 
     def become_ready(self) -> None:
-        loading = Loading(self.settings.model, self.settings.device, self.settings.dtype)
-        self.loop.run(bring_up(self.server, self.servicer, loading, self.metrics))
+        self.loop.run(bring_up(self.server, self.servicer))
 
     @contextmanager
     def client(self, *, retries: bool = True) -> Iterator[Any]:
@@ -103,7 +101,7 @@ class Running:
             begun.set()
             free.wait(SECONDS)
 
-        blocking = self.loop.start(self.servicer._compute.run(work, timeout_seconds=None))
+        blocking = self.loop.start(self.servicer.compute.run(work, timeout_seconds=None))
         assert begun.wait(SECONDS)
         try:
             yield

@@ -8,9 +8,10 @@ import pytest
 from manypath.bitstream import pack, parse
 from manypath.codec import Codec
 from services.common import codec_ready
-from services.common.codec_ready import Loading, SelfCheckError, check_picture, foreign_stream, load_codec
+from services.common.codec_ready import SelfCheckError, check_picture, foreign_stream, load_codec
 from services.common.entry import StartError
 from services.common.metrics import CodecMetrics
+from services.decoder.settings import DecoderSettings
 from tests.services.serving import MODEL
 
 
@@ -39,7 +40,7 @@ def test_a_machine_that_computes_other_symbols_does_not_serve(codec, monkeypatch
     monkeypatch.setattr(codec_ready, "foreign_stream", lambda _: other)
     metrics = CodecMetrics("decoder", "test")
     with pytest.raises(SelfCheckError, match="the shipped self-check stream does not decode"):
-        load_codec(Loading(MODEL, "cpu", "float32"), metrics)
+        load_codec(DecoderSettings.load(model=MODEL), metrics)
     assert metrics.registry.get_sample_value("codec_selfcheck_mismatch") == 1
 
 
