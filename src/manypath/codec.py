@@ -378,6 +378,7 @@ def _bytes(image: Image, max_bytes: int | None, target_bpp: float | None) -> int
     asked = max_bytes if max_bytes is not None else target_bpp
     if asked is None or not asked > 0 or asked == float("inf"):
         raise BudgetError(f"a budget must be a positive number, got {asked!r}")
-    if max_bytes is not None:
-        return int(max_bytes)
-    return int(float(asked) * image.shape[0] * image.shape[1] / 8)
+    most = int(max_bytes if max_bytes is not None else asked * image.shape[0] * image.shape[1] / 8)
+    if most < container.HEADER_BYTES:
+        raise BudgetError(f"the budget of {most} bytes is too small: the header alone has {container.HEADER_BYTES}")
+    return most

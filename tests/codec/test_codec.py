@@ -100,7 +100,9 @@ def test_a_budget_is_never_exceeded_and_nearly_used(codec: Codec) -> None:
 
 def test_a_budget_below_the_lowest_quality_says_what_is_needed(codec: Codec) -> None:
     with pytest.raises(BudgetError, match=r"needs \d+ bytes"):
-        codec.encode(photo(64, 64), max_bytes=20)
+        codec.encode(photo(64, 64), max_bytes=30)
+    with pytest.raises(BudgetError, match="header"):
+        codec.encode(photo(64, 64), target_bpp=1e-9)
     with pytest.raises(BudgetError, match="positive"):
         codec.encode(photo(64, 64), target_bpp=0)
 
