@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import grpc
 import numpy as np
@@ -79,12 +80,22 @@ def test_without_a_wish_for_it_the_bitstream_stays_where_it_is(encoder):
     assert not response.analyzed.pictures
 
 
+def lines_with(process, text: str) -> list[dict]:
+    """Return the log lines that hold ``text``: a service answers before its line has come through the pipe."""
+    limit = time.monotonic() + SECONDS
+    while time.monotonic() < limit:
+        found = [json.loads(line) for line in list(process.log) if text in line]
+        if found:
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"{process.service} logged no line with {text}")
+
+
 def test_one_request_id_goes_through_all_three_logs(stack, encoder):
     request = pb.ProcessRequest(picture=as_raw(photo()), tasks=[CLASSIFY])
     encoder.Process(request, timeout=SECONDS, metadata=(("x-request-id", "camera-1/frame-9"),))
     for process in stack:
-        calls = [json.loads(line) for line in list(process.log) if '"camera-1/frame-9"' in line]
-        assert calls, process.service
+        calls = lines_with(process, '"camera-1/frame-9"')
         assert {call["request_id"] for call in calls} == {"camera-1/frame-9"}
         assert {call["grpc_code"] for call in calls} == {"OK"}
 

@@ -74,11 +74,12 @@ def schedule(config: ModelConfig) -> tuple[Step, ...]:
 @functools.lru_cache(maxsize=64)
 def positions(height: int, width: int, stages: int, stage: int, device: torch.device) -> Tensor:
     """Return the flattened positions int64 [P] of one stage on a height x width grid, in reading order."""
-    grid = torch.arange(height * width, device=device)
-    if stages == 1:
-        return grid
-    parity = (grid // width + grid % width) % 2
-    return grid[parity == stage]
+    with torch.inference_mode(mode=False):  # what is cached must serve training as well
+        grid = torch.arange(height * width, device=device)
+        if stages == 1:
+            return grid
+        parity = (grid // width + grid % width) % 2
+        return grid[parity == stage]
 
 
 class _ClampThrough(torch.autograd.Function):

@@ -1,0 +1,19 @@
+"""One process may code pictures and train: nothing that is cached belongs to inference alone."""
+
+import torch
+
+from manypath.codec import Codec
+from manypath.config import TINY
+from manypath.model import MPAModel
+from tests.codec.conftest import photo
+
+
+def test_a_model_trains_after_a_picture_of_its_grid_was_coded(codec: Codec) -> None:
+    from manypath.entropy.context import positions
+
+    positions.cache_clear()
+    codec.decode(codec.encode(photo(64, 64)))
+    model = MPAModel(TINY)
+    out = model(torch.rand(1, 64, 64, 3), torch.tensor([100]))
+    (out.x_hat.square().mean() + out.y.square().mean()).backward()
+    assert model.gain.log2.grad is not None
