@@ -14,7 +14,6 @@ from manypath.errors import ConfigError
 from manypath_lab.data import PictureSet
 from manypath_lab.export import export_run, hyper_rows, load_average
 from manypath_lab.losses import PerceptualTerm, rate_distortion, rate_weight, squared_error
-from manypath_lab.muon import orthogonalise
 from manypath_lab.rate import StepBits
 from manypath_lab.recipe import Phase, Recipe, load_recipe, shipped
 from manypath_lab.trainer import Trainer
@@ -177,9 +176,3 @@ def test_the_perceptual_term_is_zero_for_equal_pictures_and_grows() -> None:
     x = torch.rand(2, 16, 16, 3, generator=torch.Generator().manual_seed(1))
     assert float(term(x, x).abs().max()) == 0
     assert (term(x + 0.3 * torch.randn_like(x), x) > term(x + 0.03 * torch.randn_like(x), x)).all()
-
-
-def test_muon_brings_singular_values_near_one() -> None:
-    batch = torch.randn(3, 20, 50, generator=torch.Generator().manual_seed(2))
-    values = torch.linalg.svdvals(orthogonalise(batch))
-    assert 0.5 < float(values.min()) <= float(values.max()) < 1.5
