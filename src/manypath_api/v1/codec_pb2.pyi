@@ -67,34 +67,48 @@ class Rate(_message.Message):
     def __init__(self, quality: _Optional[float] = ..., max_bytes: _Optional[int] = ..., target_bpp: _Optional[float] = ...) -> None: ...
 
 class PathRequest(_message.Message):
-    __slots__ = ("path", "task_share")
+    __slots__ = ("path", "task_share", "path_name", "score_maps")
     PATH_FIELD_NUMBER: _ClassVar[int]
     TASK_SHARE_FIELD_NUMBER: _ClassVar[int]
+    PATH_NAME_FIELD_NUMBER: _ClassVar[int]
+    SCORE_MAPS_FIELD_NUMBER: _ClassVar[int]
     path: Path
     task_share: float
-    def __init__(self, path: _Optional[_Union[Path, str]] = ..., task_share: _Optional[float] = ...) -> None: ...
+    path_name: str
+    score_maps: bool
+    def __init__(self, path: _Optional[_Union[Path, str]] = ..., task_share: _Optional[float] = ..., path_name: _Optional[str] = ..., score_maps: _Optional[bool] = ...) -> None: ...
 
 class TaskRequest(_message.Message):
-    __slots__ = ("task", "task_share", "top_k")
+    __slots__ = ("task", "task_share", "top_k", "task_name", "path_name", "overlay")
     TASK_FIELD_NUMBER: _ClassVar[int]
     TASK_SHARE_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
+    TASK_NAME_FIELD_NUMBER: _ClassVar[int]
+    PATH_NAME_FIELD_NUMBER: _ClassVar[int]
+    OVERLAY_FIELD_NUMBER: _ClassVar[int]
     task: Task
     task_share: float
     top_k: int
-    def __init__(self, task: _Optional[_Union[Task, str]] = ..., task_share: _Optional[float] = ..., top_k: _Optional[int] = ...) -> None: ...
+    task_name: str
+    path_name: str
+    overlay: bool
+    def __init__(self, task: _Optional[_Union[Task, str]] = ..., task_share: _Optional[float] = ..., top_k: _Optional[int] = ..., task_name: _Optional[str] = ..., path_name: _Optional[str] = ..., overlay: _Optional[bool] = ...) -> None: ...
 
 class Route(_message.Message):
-    __slots__ = ("asked", "used", "fallback", "task_share")
+    __slots__ = ("asked", "used", "fallback", "task_share", "asked_name", "used_name")
     ASKED_FIELD_NUMBER: _ClassVar[int]
     USED_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
     TASK_SHARE_FIELD_NUMBER: _ClassVar[int]
+    ASKED_NAME_FIELD_NUMBER: _ClassVar[int]
+    USED_NAME_FIELD_NUMBER: _ClassVar[int]
     asked: Path
     used: Path
     fallback: bool
     task_share: float
-    def __init__(self, asked: _Optional[_Union[Path, str]] = ..., used: _Optional[_Union[Path, str]] = ..., fallback: _Optional[bool] = ..., task_share: _Optional[float] = ...) -> None: ...
+    asked_name: str
+    used_name: str
+    def __init__(self, asked: _Optional[_Union[Path, str]] = ..., used: _Optional[_Union[Path, str]] = ..., fallback: _Optional[bool] = ..., task_share: _Optional[float] = ..., asked_name: _Optional[str] = ..., used_name: _Optional[str] = ...) -> None: ...
 
 class StageTiming(_message.Message):
     __slots__ = ("stage", "seconds")
@@ -133,12 +147,14 @@ class BitstreamFacts(_message.Message):
     def __init__(self, version: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., quality: _Optional[float] = ..., bytes: _Optional[int] = ..., bpp: _Optional[float] = ..., model_digest: _Optional[str] = ..., bands: _Optional[int] = ...) -> None: ...
 
 class DecodedPicture(_message.Message):
-    __slots__ = ("picture", "route")
+    __slots__ = ("picture", "route", "score_maps")
     PICTURE_FIELD_NUMBER: _ClassVar[int]
     ROUTE_FIELD_NUMBER: _ClassVar[int]
+    SCORE_MAPS_FIELD_NUMBER: _ClassVar[int]
     picture: Picture
     route: Route
-    def __init__(self, picture: _Optional[_Union[Picture, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ...) -> None: ...
+    score_maps: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, picture: _Optional[_Union[Picture, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., score_maps: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Label(_message.Message):
     __slots__ = ("index", "name", "score")
@@ -156,19 +172,77 @@ class Classification(_message.Message):
     labels: _containers.RepeatedCompositeFieldContainer[Label]
     def __init__(self, labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ...) -> None: ...
 
+class Mask(_message.Message):
+    __slots__ = ("width", "height", "png", "raw")
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PNG_FIELD_NUMBER: _ClassVar[int]
+    RAW_FIELD_NUMBER: _ClassVar[int]
+    width: int
+    height: int
+    png: bytes
+    raw: bytes
+    def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ..., png: _Optional[bytes] = ..., raw: _Optional[bytes] = ...) -> None: ...
+
+class SegmentClass(_message.Message):
+    __slots__ = ("index", "name", "share", "colour")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    COLOUR_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    name: str
+    share: float
+    colour: int
+    def __init__(self, index: _Optional[int] = ..., name: _Optional[str] = ..., share: _Optional[float] = ..., colour: _Optional[int] = ...) -> None: ...
+
+class Segmentation(_message.Message):
+    __slots__ = ("mask", "classes", "overlay")
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    OVERLAY_FIELD_NUMBER: _ClassVar[int]
+    mask: Mask
+    classes: _containers.RepeatedCompositeFieldContainer[SegmentClass]
+    overlay: bytes
+    def __init__(self, mask: _Optional[_Union[Mask, _Mapping]] = ..., classes: _Optional[_Iterable[_Union[SegmentClass, _Mapping]]] = ..., overlay: _Optional[bytes] = ...) -> None: ...
+
+class Tensor(_message.Message):
+    __slots__ = ("name", "datatype", "shape", "data")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DATATYPE_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    datatype: str
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    data: bytes
+    def __init__(self, name: _Optional[str] = ..., datatype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class Tensors(_message.Message):
+    __slots__ = ("tensors",)
+    TENSORS_FIELD_NUMBER: _ClassVar[int]
+    tensors: _containers.RepeatedCompositeFieldContainer[Tensor]
+    def __init__(self, tensors: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ...) -> None: ...
+
 class TaskResult(_message.Message):
-    __slots__ = ("task", "route", "model", "worker_seconds", "classification")
+    __slots__ = ("task", "route", "model", "worker_seconds", "classification", "segmentation", "tensors", "task_name")
     TASK_FIELD_NUMBER: _ClassVar[int]
     ROUTE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     WORKER_SECONDS_FIELD_NUMBER: _ClassVar[int]
     CLASSIFICATION_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTATION_FIELD_NUMBER: _ClassVar[int]
+    TENSORS_FIELD_NUMBER: _ClassVar[int]
+    TASK_NAME_FIELD_NUMBER: _ClassVar[int]
     task: Task
     route: Route
     model: str
     worker_seconds: float
     classification: Classification
-    def __init__(self, task: _Optional[_Union[Task, str]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., model: _Optional[str] = ..., worker_seconds: _Optional[float] = ..., classification: _Optional[_Union[Classification, _Mapping]] = ...) -> None: ...
+    segmentation: Segmentation
+    tensors: Tensors
+    task_name: str
+    def __init__(self, task: _Optional[_Union[Task, str]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., model: _Optional[str] = ..., worker_seconds: _Optional[float] = ..., classification: _Optional[_Union[Classification, _Mapping]] = ..., segmentation: _Optional[_Union[Segmentation, _Mapping]] = ..., tensors: _Optional[_Union[Tensors, _Mapping]] = ..., task_name: _Optional[str] = ...) -> None: ...
 
 class EncodeRequest(_message.Message):
     __slots__ = ("picture", "rate")
@@ -221,7 +295,7 @@ class GetCapabilitiesRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetCapabilitiesResponse(_message.Message):
-    __slots__ = ("model", "model_digest", "device", "min_quality", "max_quality", "quality_step", "max_pixels", "max_message_bytes", "picture_formats", "trained_paths", "has_uplink")
+    __slots__ = ("model", "model_digest", "device", "min_quality", "max_quality", "quality_step", "max_pixels", "max_message_bytes", "picture_formats", "trained_paths", "has_uplink", "path_names")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
@@ -233,6 +307,7 @@ class GetCapabilitiesResponse(_message.Message):
     PICTURE_FORMATS_FIELD_NUMBER: _ClassVar[int]
     TRAINED_PATHS_FIELD_NUMBER: _ClassVar[int]
     HAS_UPLINK_FIELD_NUMBER: _ClassVar[int]
+    PATH_NAMES_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_digest: str
     device: str
@@ -244,7 +319,32 @@ class GetCapabilitiesResponse(_message.Message):
     picture_formats: _containers.RepeatedScalarFieldContainer[str]
     trained_paths: _containers.RepeatedScalarFieldContainer[Path]
     has_uplink: bool
-    def __init__(self, model: _Optional[str] = ..., model_digest: _Optional[str] = ..., device: _Optional[str] = ..., min_quality: _Optional[float] = ..., max_quality: _Optional[float] = ..., quality_step: _Optional[float] = ..., max_pixels: _Optional[int] = ..., max_message_bytes: _Optional[int] = ..., picture_formats: _Optional[_Iterable[str]] = ..., trained_paths: _Optional[_Iterable[_Union[Path, str]]] = ..., has_uplink: _Optional[bool] = ...) -> None: ...
+    path_names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, model: _Optional[str] = ..., model_digest: _Optional[str] = ..., device: _Optional[str] = ..., min_quality: _Optional[float] = ..., max_quality: _Optional[float] = ..., quality_step: _Optional[float] = ..., max_pixels: _Optional[int] = ..., max_message_bytes: _Optional[int] = ..., picture_formats: _Optional[_Iterable[str]] = ..., trained_paths: _Optional[_Iterable[_Union[Path, str]]] = ..., has_uplink: _Optional[bool] = ..., path_names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DecoderServiceGetCapabilitiesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DecoderServiceGetCapabilitiesResponse(_message.Message):
+    __slots__ = ("model", "model_digest", "device", "path_names", "task_names", "max_pixels", "max_message_bytes", "max_paths")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    PATH_NAMES_FIELD_NUMBER: _ClassVar[int]
+    TASK_NAMES_FIELD_NUMBER: _ClassVar[int]
+    MAX_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_PATHS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    model_digest: str
+    device: str
+    path_names: _containers.RepeatedScalarFieldContainer[str]
+    task_names: _containers.RepeatedScalarFieldContainer[str]
+    max_pixels: int
+    max_message_bytes: int
+    max_paths: int
+    def __init__(self, model: _Optional[str] = ..., model_digest: _Optional[str] = ..., device: _Optional[str] = ..., path_names: _Optional[_Iterable[str]] = ..., task_names: _Optional[_Iterable[str]] = ..., max_pixels: _Optional[int] = ..., max_message_bytes: _Optional[int] = ..., max_paths: _Optional[int] = ...) -> None: ...
 
 class DecodeRequest(_message.Message):
     __slots__ = ("bitstream", "pictures", "picture_format")

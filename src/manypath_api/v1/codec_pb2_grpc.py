@@ -214,6 +214,11 @@ class DecoderServiceStub:
                 request_serializer=manypath__api_dot_v1_dot_codec__pb2.InspectRequest.SerializeToString,
                 response_deserializer=manypath__api_dot_v1_dot_codec__pb2.InspectResponse.FromString,
                 _registered_method=True)
+        self.GetCapabilities = channel.unary_unary(
+                '/manypath_api.v1.DecoderService/GetCapabilities',
+                request_serializer=manypath__api_dot_v1_dot_codec__pb2.DecoderServiceGetCapabilitiesRequest.SerializeToString,
+                response_deserializer=manypath__api_dot_v1_dot_codec__pb2.DecoderServiceGetCapabilitiesResponse.FromString,
+                _registered_method=True)
 
 
 class DecoderServiceServicer:
@@ -241,6 +246,13 @@ class DecoderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCapabilities(self, request, context):
+        """Tells which model is loaded, which paths it has and which tasks have a worker.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DecoderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -258,6 +270,11 @@ def add_DecoderServiceServicer_to_server(servicer, server):
                     servicer.Inspect,
                     request_deserializer=manypath__api_dot_v1_dot_codec__pb2.InspectRequest.FromString,
                     response_serializer=manypath__api_dot_v1_dot_codec__pb2.InspectResponse.SerializeToString,
+            ),
+            'GetCapabilities': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCapabilities,
+                    request_deserializer=manypath__api_dot_v1_dot_codec__pb2.DecoderServiceGetCapabilitiesRequest.FromString,
+                    response_serializer=manypath__api_dot_v1_dot_codec__pb2.DecoderServiceGetCapabilitiesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -342,6 +359,33 @@ class DecoderService:
             '/manypath_api.v1.DecoderService/Inspect',
             manypath__api_dot_v1_dot_codec__pb2.InspectRequest.SerializeToString,
             manypath__api_dot_v1_dot_codec__pb2.InspectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCapabilities(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/manypath_api.v1.DecoderService/GetCapabilities',
+            manypath__api_dot_v1_dot_codec__pb2.DecoderServiceGetCapabilitiesRequest.SerializeToString,
+            manypath__api_dot_v1_dot_codec__pb2.DecoderServiceGetCapabilitiesResponse.FromString,
             options,
             channel_credentials,
             insecure,
