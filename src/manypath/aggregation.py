@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from manypath.config import LEVELS, QUALITY_STEPS, TOKEN_PIXELS, WINDOW_PIXELS
+from manypath.config import LEVELS, QUALITY_STEPS, SIDE_WIDTHS, TOKEN_PIXELS, WINDOW_PIXELS
 from manypath.errors import ConfigError
 from manypath.image import from_tokens, to_tokens
 from manypath.mixers import leaky
@@ -42,16 +42,14 @@ class PathMLP(nn.Module):
 
 
 def make_side(shape: str, channels: int) -> PathMLP:
-    """Return a side MLP: ``inverted`` is as wide as the main path's, ``bottleneck`` a quarter of it.
+    """Return a side MLP: ``inverted`` is as wide as the main path's, the others narrower (``config.SIDE_WIDTHS``).
 
     Raises:
         ConfigError: no such shape.
     """
-    if shape == "inverted":
-        return PathMLP(channels, 2 * channels)
-    if shape == "bottleneck":
-        return PathMLP(channels, channels // 2)
-    raise ConfigError(f"no side MLP has the shape {shape!r}")
+    if shape not in SIDE_WIDTHS:
+        raise ConfigError(f"no side MLP has the shape {shape!r}")
+    return PathMLP(channels, int(channels * SIDE_WIDTHS[shape]))
 
 
 class Predictor(nn.Module):

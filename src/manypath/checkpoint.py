@@ -7,6 +7,7 @@ so it reads every stream that its parent wrote.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from importlib import resources
@@ -183,15 +184,20 @@ def find(name_or_file: str | os.PathLike[str]) -> Path:
     return file
 
 
-def random_model(preset: str, seed: int = 0) -> Released:
+def random_model(preset: str, seed: int = 0, sides: tuple[tuple[str, str], ...] = ()) -> Released:
     """Return an untrained model with seeded weights: it codes, decodes and disagrees with nobody. For tests.
+
+    Args:
+        preset: its shape.
+        seed: of its weights.
+        sides: side paths of its synthesis, (name, shape).
 
     Raises:
         CheckpointError: no preset of that name.
     """
     if preset not in PRESETS:
         raise CheckpointError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
-    config = PRESETS[preset]
+    config = dataclasses.replace(PRESETS[preset], sides=sides)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = MPAModel(config)

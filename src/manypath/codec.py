@@ -12,26 +12,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from manypath import bitstream as container
 from manypath import budget, checkpoint
 from manypath.bitstream import Bitstream, StreamInfo, band_heights, chunks_present, inspect
-from manypath.config import LATENT_PIXELS, WINDOW_PIXELS
-from manypath.entropy.coder import Checksum
+from manypath.config import LATENT_PIXELS, TOKEN_PIXELS, WINDOW_PIXELS
+from manypath.entropy.coder import Checksum, Symbols
+from manypath.entropy.context import Step
 from manypath.entropy.symbols import Clock, SymbolCoder
+from manypath.entropy.tables import code_lengths
 from manypath.errors import BudgetError, DesyncError, ModelMismatchError, RequestError
 from manypath.gain import quality_to_code
 from manypath.image import Image, check_image, pad_to, to_image, to_tensor
-from manypath.path import Path, check_task_share
-from manypath.transforms import Routing, analysis_reach, synthesis_reach
+from manypath.path import Path, check_path, check_task_share
+from manypath.transforms import Routing, Trace, analysis_reach, synthesis_reach
 
-__all__ = ["Codec", "StageTimings", "StreamInfo", "inspect"]
+__all__ = ["Codec", "Reconstruction", "StageTimings", "StreamInfo", "inspect"]
 
 DEFAULT_QUALITY = 4.0
+_RANDOM_SIDES = (("mse", "square"), ("classification", "narrow"), ("segmentation", "narrow"))
 STAGES = ("analysis", "entropy_parameters", "coding", "synthesis")
 DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -49,6 +54,22 @@ class StageTimings:
     def add(self, stage: str, seconds: float) -> None:
         """Add seconds to a stage."""
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+
+ScoreMap = npt.NDArray[np.float32]
+
+
+class Reconstruction(NamedTuple):
+    """What one path makes of a bitstream.
+
+    Attributes:
+        image: uint8 [H, W, 3].
+        scores: importance of each group's predictor, float32 [ceil(H/8), ceil(W/8)] in 0..1, in the order of use:
+            high wants the main path. Empty on the main path, or where they were not asked for.
+    """
+
+    image: Image
+    scores: tuple[ScoreMap, ...] = ()
 
 
 class Codec:
@@ -84,26 +105,32 @@ class Codec:
         self._model.g_a.to(self._dtype)
         self._model.g_s.to(self._dtype)
         self.config = self._model.config
-        self.trained_paths = frozenset({Path.PERCEPTUAL, *(Path(name) for name, _ in self.config.sides)})
+        sides = (name for name, _ in self.config.sides)
+        self.trained_paths: frozenset[str] = frozenset({Path.PERCEPTUAL.value, *sides})
+        self._latent_tables = released.latent_tables
         self._coder = SymbolCoder(self._model, released.latent_tables, released.hyper_tables)
         self._analysis_reach = analysis_reach(self.config)
         self._synthesis_reach = synthesis_reach(self.config)
 
     @classmethod
     def load(cls, model: str | os.PathLike[str] = "edge", *, device: str = "cpu", dtype: str = "float32") -> Codec:
-        """Load a shipped model by name, a ``.safetensors`` file, or ``<preset>-random`` (untrained, for tests).
+        """Load a shipped model by name or a ``.safetensors`` file.
+
+        For tests also ``<preset>-random``, untrained, and ``<preset>-random-sides``, with the three well-known sides.
 
         Raises:
             CheckpointError: there is none, or it is damaged.
         """
         text = os.fspath(model)
-        if text.endswith("-random"):
-            return cls(checkpoint.random_model(text.removesuffix("-random")), text, device=device, dtype=dtype)
+        preset, dash, rest = text.partition("-random")
+        if dash and rest in ("", "-sides"):
+            released = checkpoint.random_model(preset, sides=_RANDOM_SIDES if rest else ())
+            return cls(released, text, device=device, dtype=dtype)
         name = PurePath(text).name.removesuffix(".safetensors")
         return cls(checkpoint.load(model), name, device=device, dtype=dtype)
 
-    def serves(self, path: Path) -> bool:
-        """Whether the model has trained weights for ``path``; if not, decoding takes the main path."""
+    def serves(self, path: str) -> bool:
+        """Whether the model has trained weights for ``path``; without, a well-known path takes the main path."""
         return path in self.trained_paths
 
     # -- encoding ---------------------------------------------------------------------------------------------
@@ -181,7 +208,9 @@ class Codec:
             for own, checksum in zip(bands, checksums, strict=True)
         ]
 
-    def _analyse(self, images: Sequence[Image], top: int, bottom: int, code: Tensor) -> Tensor:
+    def _analyse(
+        self, images: Sequence[Image], top: int, bottom: int, code: Tensor, trace: Trace | None = None
+    ) -> Tensor:
         """Return y, float32 [B, h, w, M], of the padded rows top..bottom."""
         height, width = images[0].shape[:2]
         start = max(0, top - self._analysis_reach)
@@ -190,7 +219,7 @@ class Codec:
             [to_tensor(pad_to(image[start : min(end, height)], end - start, _aligned(width))) for image in images]
         )
         routing = self._model.analysis_routing(code, exact=True)
-        y: Tensor = self._model.g_a(x.to(self._device), code, routing).float()
+        y: Tensor = self._model.g_a(x.to(self._device), code, routing, trace).float()
         return y[:, (top - start) // LATENT_PIXELS : (bottom - start) // LATENT_PIXELS]
 
     # -- decoding ---------------------------------------------------------------------------------------------
@@ -199,7 +228,7 @@ class Codec:
         self,
         bitstream: bytes,
         *,
-        path: Path = Path.PERCEPTUAL,
+        path: str = Path.PERCEPTUAL,
         task_share: float = 1.0,
         allow_truncated: bool = False,
         timings: StageTimings | None = None,
@@ -208,7 +237,8 @@ class Codec:
 
         Args:
             bitstream: from ``encode``.
-            path: what the picture is for; without trained weights for it, the main path.
+            path: what the picture is for: a ``Path``, which without trained weights takes the main path, or a side
+                of the model's own.
             task_share: of tokens on the side path: 0.0 is the main path, 1.0 the task's alone.
             allow_truncated: decode what is left of a cut stream; what is missing takes its expected value, and
                 no checksum can tell whether the rest is sound.
@@ -227,7 +257,7 @@ class Codec:
         self,
         bitstreams: Sequence[bytes],
         *,
-        path: Path = Path.PERCEPTUAL,
+        path: str = Path.PERCEPTUAL,
         task_share: float = 1.0,
         timings: StageTimings | None = None,
     ) -> list[Image]:
@@ -241,21 +271,74 @@ class Codec:
         for group in groups.values():
             decoded = self._decode_group([streams[i] for i in group], wanted, timings or StageTimings())
             for number, own in zip(group, decoded, strict=True):
-                images[number] = own[0]
+                images[number] = own[0].image
         return [images[number] for number in range(len(streams))]
 
     def decode_paths(
         self,
         bitstream: bytes,
-        requests: Sequence[tuple[Path, float]],
+        requests: Sequence[tuple[str, float]],
         *,
         allow_truncated: bool = False,
         timings: StageTimings | None = None,
     ) -> list[Image]:
         """Decode one bitstream by several (path, task_share); what they have in common runs once."""
+        made = self.reconstruct(bitstream, requests, allow_truncated=allow_truncated, timings=timings)
+        return [own.image for own in made]
+
+    def reconstruct(
+        self,
+        bitstream: bytes,
+        requests: Sequence[tuple[str, float]],
+        *,
+        scores: bool = False,
+        allow_truncated: bool = False,
+        timings: StageTimings | None = None,
+    ) -> list[Reconstruction]:
+        """Decode as ``decode_paths`` does, with the predictors' score maps if ``scores``."""
         wanted = [self._route(path, share) for path, share in requests]
         stream = self._parse(bitstream, allow_truncated=allow_truncated)
-        return self._decode_group([stream], wanted, timings or StageTimings())[0]
+        return self._decode_group([stream], wanted, timings or StageTimings(), scores=scores)[0]
+
+    # -- looking inside ---------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def encode_scores(self, image: Image, quality: float = DEFAULT_QUALITY) -> tuple[ScoreMap, ...]:
+        """Return the analysis' score maps, one a group, as in ``Reconstruction``: high wants the high-quality path."""
+        image = check_image(image)
+        codes = torch.full((1,), quality_to_code(quality), device=self._device)
+        height, width = image.shape[:2]
+        maps = _Maps(height, width)
+        for top, bottom in _band_rows(width, height):
+            trace = Trace([], [])
+            self._analyse([image], top, bottom, codes, trace)
+            maps.add(trace, top, bottom, max(0, top - self._analysis_reach))
+        return maps.done()
+
+    @torch.inference_mode()
+    def bit_map(self, bitstream: bytes) -> ScoreMap:
+        """Return where the bits went: float32 [ceil(H/16), ceil(W/16)], ideal code lengths in bits.
+
+        The hyper-latent's bits are spread evenly over the 4x4 positions that each of its positions serves, by band.
+
+        Raises:
+            BitstreamError: the bytes are not a stream of this model.
+        """
+        stream = self._parse(bitstream, allow_truncated=False)
+        code = torch.full((1,), stream.quality_code, device=self._device)
+        parts = []
+        for chunks, (top, bottom) in zip(stream.bands, _band_rows(stream.width, stream.height), strict=True):
+            grid = ((bottom - top) // LATENT_PIXELS, _aligned(stream.width) // LATENT_PIXELS)
+            bits = np.full(grid[0] * grid[1], 8.0 * len(chunks[0]) / (grid[0] * grid[1]), dtype=np.float32)
+
+            def count(_step: Step, where: Tensor, symbols: Symbols, indexes: Symbols, bits: ScoreMap = bits) -> None:
+                bits[where.cpu().numpy()] += code_lengths(self._latent_tables, symbols, indexes)[0].sum(-1)
+
+            self._coder.decode([chunks], code, grid, checksums=[Checksum()], clock=Clock(), listen=count)
+            parts.append(bits.reshape(grid))
+        rows, columns = (-(-side // LATENT_PIXELS) for side in (stream.height, stream.width))
+        whole: ScoreMap = np.concatenate(parts)
+        return whole[:rows, :columns]
 
     def _parse(self, data: bytes, *, allow_truncated: bool) -> Bitstream:
         stream = container.parse(data, max_pixels=self.max_pixels, allow_truncated=allow_truncated)
@@ -270,21 +353,27 @@ class Codec:
             )
         return stream
 
-    def _route(self, path: Path, task_share: float) -> Routing | None:
+    def _route(self, path: str, task_share: float) -> Routing | None:
         share = check_task_share(task_share)
-        path = Path.parse(path)
-        if path is Path.PERCEPTUAL or path not in self.trained_paths or share == 0.0:
+        name = check_path(path, self.trained_paths)
+        if name == Path.PERCEPTUAL.value or share == 0.0:
             return None
-        return Routing(path.value, torch.tensor([1.0 - share]), exact=True)
+        return Routing(name, torch.tensor([1.0 - share]), exact=True)
 
     @torch.inference_mode()
     def _decode_group(
-        self, streams: Sequence[Bitstream], wanted: Sequence[Routing | None], timings: StageTimings
-    ) -> list[list[Image]]:
+        self,
+        streams: Sequence[Bitstream],
+        wanted: Sequence[Routing | None],
+        timings: StageTimings,
+        *,
+        scores: bool = False,
+    ) -> list[list[Reconstruction]]:
         """Decode streams of one size and quality: [stream][request]."""
         first = streams[0]
         size = (first.height, first.width, 3)
         images: list[list[Image]] = []
+        maps = [_Maps(first.height, first.width) for _ in wanted]  # of the first stream: scores are asked for one
         code = torch.full((1,), first.quality_code, device=self._device)
         rows = list(_band_rows(first.width, first.height))
         latents: dict[int, Tensor] = {}
@@ -305,14 +394,18 @@ class Codec:
                 shared = self._model.g_s.shared(y, code)
                 stop = min(bottom, first.height)
                 for number, routing in enumerate(wanted):
-                    x_hat = self._model.g_s(shared, code, routing)
+                    trace = Trace([], []) if scores else None
+                    x_hat = self._model.g_s(shared, code, routing, trace)
+                    if trace is not None:
+                        maps[number].add(trace, top, bottom, start)
                     for own, picture in zip(images, x_hat, strict=True):
                         own[number][top:stop] = to_image(picture[top - start : stop - start, : first.width])
             for i in range(band):
                 latents[i] = latents[i][:0]  # no later band reaches back further than one
         for _ in source:  # runs the checks after the last band
             pass
-        return images
+        done = [own.done() for own in maps]
+        return [[Reconstruction(*made) for made in zip(own, done, strict=True)] for own in images]
 
     def _latents(self, streams: Sequence[Bitstream], code: Tensor, timings: StageTimings) -> Iterator[Tensor]:
         """Yield y_hat of each band, then check the symbols."""
@@ -335,6 +428,23 @@ class Codec:
                     f"the symbols' checksum is {checksum.value:08x}, the stream says {stream.symbols_checksum:08x}: "
                     "encoder and decoder computed different entropy parameters, or the stream was forged"
                 )
+
+
+class _Maps:
+    """Puts the score maps of one picture's bands together."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self._rows, self._columns = (-(-side // TOKEN_PIXELS) for side in (height, width))
+        self._parts: list[list[ScoreMap]] = []
+
+    def add(self, trace: Trace, top: int, bottom: int, start: int) -> None:
+        """Take the padded rows top..bottom from a trace that begins at row ``start``."""
+        rows = slice((top - start) // TOKEN_PIXELS, (bottom - start) // TOKEN_PIXELS)
+        self._parts.append([torch.sigmoid(own[0, rows].float()).cpu().numpy() for own in trace.importance])
+
+    def done(self) -> tuple[ScoreMap, ...]:
+        """Return one map a group, without the padding."""
+        return tuple(np.concatenate(own)[: self._rows, : self._columns] for own in zip(*self._parts, strict=True))
 
 
 @contextmanager

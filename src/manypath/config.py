@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from manypath.errors import ConfigError
-from manypath.path import Path
+from manypath.path import is_side_name
 
 TOKEN_PIXELS = 8  # side of one token of the transforms, in pixels
 LATENT_PIXELS = 16  # side of one latent position, in pixels
@@ -18,7 +18,7 @@ QUALITY_CODES = (LEVELS - 1) * QUALITY_STEPS + 1
 
 GROUPS = 3  # per transform, as the paper's multi-path stages
 MIXERS = ("depthwise", "bottleneck")
-SIDE_SHAPES = ("inverted", "bottleneck")
+SIDE_WIDTHS = {"inverted": 2.0, "square": 1.0, "bottleneck": 0.5, "narrow": 0.25}  # hidden channels per channel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +73,15 @@ class ModelConfig:
             if len(tuple(depths)) != GROUPS:
                 raise ConfigError(f"analysis_depths and synthesis_depths need {GROUPS} groups each; got {depths}")
         for path, shape in self.sides:
-            if shape not in SIDE_SHAPES:
-                raise ConfigError(f"side {path!r} must be one of {', '.join(SIDE_SHAPES)}; got {shape!r}")
-            if path not in {member.value for member in Path} - {Path.PERCEPTUAL.value}:
-                raise ConfigError(f"sides must name side paths; got {path!r}")
+            if shape not in SIDE_WIDTHS:
+                raise ConfigError(f"side {path!r} must be one of {', '.join(SIDE_WIDTHS)}; got {shape!r}")
+            if not is_side_name(path):
+                raise ConfigError(
+                    f"a side path's name is a lower-case word of at most 32 letters, digits, - and _, not one of "
+                    f"perceptual, main, low; got {path!r}"
+                )
+        if len({path for path, _ in self.sides}) != len(self.sides):
+            raise ConfigError(f"sides must have different names; got {self.sides}")
 
     def to_json(self) -> str:
         """Return the configuration as one line of JSON."""

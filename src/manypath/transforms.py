@@ -44,12 +44,14 @@ class Routing(NamedTuple):
         share: float [B], of tokens on the main path.
         exact: exact top-k as at test time (one share for the whole batch), else the training's soft mask.
         noise: explore in training.
+        level: int64 [B], where the training's threshold is looked up, as a quality code; None: at the quality.
     """
 
     side: str
     share: Tensor
     exact: bool
     noise: bool = False
+    level: Tensor | None = None
 
 
 class Trace(NamedTuple):
@@ -136,7 +138,8 @@ class Group(nn.Module):
             return self._exact(x, code, routing, predictor, trace)
         importance = predictor(x)
         noise = logistic_noise(importance) if routing.noise else None
-        mask, soft = soft_mask(importance, routing.share, level_shift(predictor, code), noise)
+        level = code if routing.level is None else routing.level
+        mask, soft = soft_mask(importance, routing.share, level_shift(predictor, level), noise)
         if trace is not None:
             trace.importance.append(importance)
             trace.soft_share.append(soft.mean(dim=(1, 2)))
@@ -147,13 +150,13 @@ class Group(nn.Module):
 
     def _exact(self, x: Tensor, code: Tensor, routing: Routing, predictor: Predictor, trace: Trace | None) -> Tensor:
         share = float(routing.share.reshape(-1)[0])
-        if trace is not None:
-            trace.importance.append(predictor(x))
-        if quota(share) == quota(1.0):
-            return self._one_path(x, code, MAIN)
-        if quota(share) == 0:
-            return self._one_path(x, code, routing.side)
-        chosen = route(predictor(x), share)
+        mixed = 0 < quota(share) < quota(1.0)
+        importance = predictor(x) if mixed or trace is not None else None
+        if trace is not None and importance is not None:
+            trace.importance.append(importance)
+        if not mixed or importance is None:
+            return self._one_path(x, code, routing.side if quota(share) == 0 else MAIN)
+        chosen = route(importance, share)
         for block in self.blocks:
             assert isinstance(block, Block)
             x = block.routed(x, code, routing.side, chosen)

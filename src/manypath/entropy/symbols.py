@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from manypath.errors import FormatError
 from manypath.model import HYPER_BOUND, MPAModel
 
 Chunks = tuple[bytes, ...]
+Listener = Callable[[Step, Tensor, Symbols, Symbols], None]
+"""(step, positions [P], symbols int32 [B, P, width], scale indexes int32 [B, P, width])."""
 
 
 class Clock:
@@ -105,6 +107,7 @@ class SymbolCoder:
         checksums: Sequence[Checksum],
         clock: Clock,
         present: int | None = None,
+        listen: Listener | None = None,
     ) -> Tensor:
         """Read the latents of a batch: float32 [B, h, w, M], in the gained domain.
 
@@ -115,6 +118,7 @@ class SymbolCoder:
             checksums: one per sample, extended.
             clock: told the seconds spent coding.
             present: how many chunks are there (of a cut stream); slices that are not take their means.
+            listen: told of each step's symbols.
 
         Raises:
             FormatError: a chunk cannot be what it claims.
@@ -138,7 +142,7 @@ class SymbolCoder:
         features = model.h_s(z, code)
         decoders: list[ChunkDecoder] = []
 
-        def visit(step: Step, _where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
+        def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
             if 1 + step.slice >= present:
                 return means
             if step.stage == 0:
@@ -148,6 +152,8 @@ class SymbolCoder:
                     decoders.append(ChunkDecoder(chunks[i][1 + step.slice], escapes[i], checksums[i], most))
             with clock:
                 seen = [decoders[i].pull(self._latent, _flat(indexes[i])) for i in range(b)]
+            if listen is not None:
+                listen(step, where, np.stack(seen).reshape(indexes.shape), _flat(indexes).reshape(indexes.shape))
             return means + torch.from_numpy(np.stack(seen)).to(means).view(means.shape)
 
         y_hat = model.context.walk(features, code, visit)

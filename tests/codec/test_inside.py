@@ -1,0 +1,63 @@
+"""Score maps and bit maps: what a codec shows of its own choices."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from manypath.aggregation import WINDOW_TOKENS
+from manypath.codec import Codec
+from manypath.config import PRESETS, TINY
+from manypath.errors import ConfigError, PathError
+from manypath.path import Path, check_path
+
+
+@pytest.fixture(scope="module")
+def codec():
+    return Codec.load("tiny-random-sides")
+
+
+@pytest.fixture(scope="module")
+def image():
+    return np.random.default_rng(5).integers(0, 256, (100, 139, 3), dtype=np.uint8)
+
+
+def test_score_maps_have_a_value_between_0_and_1_per_token_and_change_nothing(codec, image):
+    stream = codec.encode(image, quality=5)
+    requests = [(Path.PERCEPTUAL, 1.0), (Path.MSE, 0.5), (Path.SEGMENTATION, 1.0)]
+    made = codec.reconstruct(stream, requests, scores=True)
+    assert made[0].scores == ()
+    for own in made[1:]:
+        assert [scores.shape for scores in own.scores] == [(13, 18)] * 3
+        assert all(0 <= scores.min() and scores.max() <= 1 for scores in own.scores)
+    for own, plain in zip(made, codec.decode_paths(stream, requests), strict=True):
+        assert np.array_equal(own.image, plain)
+    assert [scores.shape for scores in codec.encode_scores(image, 5)] == [(13, 18)] * 3
+
+
+def test_the_bit_map_adds_up_to_the_stream(codec, image):
+    stream = codec.encode(image[:64, :128], quality=5)
+    bits = codec.bit_map(stream)
+    assert bits.shape == (4, 8) and bits.min() > 0
+    assert bits.sum() / 8 == pytest.approx(len(stream), rel=0.05, abs=120)
+
+
+def test_a_model_serves_a_side_of_its_own_name():
+    config = dataclasses.replace(TINY, sides=(("vehicles", "narrow"),))
+    assert config in (type(config).from_json(config.to_json()),)
+    assert check_path("vehicles", {"perceptual", "vehicles"}) == "vehicles"
+    assert check_path("mse", {"perceptual", "vehicles"}) == "perceptual"
+    with pytest.raises(PathError, match="vehicles"):
+        check_path("boats", {"perceptual", "vehicles"})
+
+
+@pytest.mark.parametrize("name", ["perceptual", "main", "low", "Vehicles", "", "a" * 33, "a.b"])
+def test_a_side_cannot_take_a_name_that_means_something_else(name):
+    with pytest.raises(ConfigError, match="side"):
+        dataclasses.replace(PRESETS["edge"], sides=((name, "narrow"),))
+
+
+def test_a_share_below_half_a_token_is_the_main_path(codec, image):
+    stream = codec.encode(image, quality=2)
+    main, almost = codec.decode_paths(stream, [(Path.PERCEPTUAL, 1.0), (Path.MSE, 0.4 / WINDOW_TOKENS)])
+    assert np.array_equal(main, almost)
