@@ -1,7 +1,7 @@
-"""A client for image classifiers behind any server that speaks the Open Inference Protocol v2 over gRPC.
+"""A client for networks that look at pictures, behind any server that speaks the Open Inference Protocol v2 over gRPC.
 
 The model's metadata, read once, decide how a picture travels: as it is where the model takes 8-bit pixels of
-any size; cropped, resized and normalised here where it takes floats of its own size. Servers that know the
+any size; resized and normalised here where it takes floats of its own size. Servers that know the
 `classification` extension (our worker, Triton) answer with names; from the others come scores, ranked here.
 """
 
@@ -20,9 +20,23 @@ import numpy.typing as npt
 
 from manypath_api.inference import open_inference_pb2 as pb
 from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
+from services.common.inference_questions import (
+    AnswerError,
+    Classify,
+    ClassMap,
+    Everything,
+    Kind,
+    Label,
+    Output,
+    Question,
+    Segment,
+    kind_of,
+)
 from services.common.picture_input import Normalisation, PictureInput, PictureInputError
 from services.common.settings import MESSAGE_BYTES
-from services.common.tensors import Array, TensorError, read_tensor, write_raw
+from services.common.tensors import TensorError, read_tensor, write_raw
+
+__all__ = ["ClassMap", "InferenceClient", "InferenceError", "InferenceUnavailable", "Kind", "Label", "Output"]
 
 # Unlike calls between our own services these do not wait for a connection: where a worker is away, its caller
 # still has a picture to give, and should know soon. Health is not watched: not every server reports it.
@@ -63,8 +77,11 @@ _UNAVAILABLE = (
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 )
-_SCORES = ("FP32", "FP16", "FP64")
 _Response = TypeVar("_Response")
+_Answer = TypeVar("_Answer")
+Image = npt.NDArray[np.uint8]
+LONGEST_SIDE = 1024
+"""Pixels of the longest side that a segmenter of any size is given."""
 
 
 class InferenceError(Exception):
@@ -75,23 +92,9 @@ class InferenceUnavailable(InferenceError):  # noqa: N818  (it says what the ser
     """The server cannot be reached, is overloaded, or did not answer in time; later it may."""
 
 
-class Label(NamedTuple):
-    """What a classifier says.
-
-    Attributes:
-        index: of the class.
-        name: of the class; empty if neither the server nor the client knows it.
-        score: as the server gives it; a probability from our worker.
-    """
-
-    index: int  # type: ignore[assignment]  # hides tuple.index, which a label has no use for
-    name: str
-    score: float
-
-
 class _Model(NamedTuple):
     picture: PictureInput
-    output: str
+    outputs: Sequence[pb.ModelMetadataResponse.TensorMetadata]
 
 
 class InferenceClient:
@@ -100,7 +103,7 @@ class InferenceClient:
     Args:
         target: "host:port", or any address gRPC understands.
         model: its name on the server.
-        timeout_seconds: of a call to `classify`, everything included.
+        timeout_seconds: of a call, everything included.
         names: class names by index, for servers that do not send them.
         normalisation: for models that take floats.
         credentials: for TLS; without them the channel is plain.
@@ -155,13 +158,18 @@ class InferenceClient:
             return False
         return bool(response.ready)
 
+    async def kind(self, *, timeout_seconds: float | None = None) -> Kind:
+        """What the model is, by its outputs.
+
+        Raises:
+            InferenceUnavailable: the server is not there, overloaded or too slow.
+            InferenceError: the model is not there, or does not take pictures.
+        """
+        model = await self._describe_model(self._deadline(timeout_seconds))
+        return kind_of(model.outputs)
+
     async def classify(
-        self,
-        image: npt.NDArray[np.uint8],
-        top_k: int = 5,
-        *,
-        timeout_seconds: float | None = None,
-        request_id: str = "",
+        self, image: Image, top_k: int = 5, *, timeout_seconds: float | None = None, request_id: str = ""
     ) -> list[Label]:
         """Asks what is in a picture.
 
@@ -181,10 +189,42 @@ class InferenceClient:
         """
         if top_k < 1:
             raise InferenceError(f"top_k must be at least 1, got {top_k}")
-        deadline = time.monotonic() + (timeout_seconds or self._timeout_seconds)
+        return await self._ask(Classify(top_k, self._names), image, timeout_seconds, request_id)
+
+    async def segment(
+        self,
+        image: Image,
+        *,
+        longest_side: int = LONGEST_SIDE,
+        timeout_seconds: float | None = None,
+        request_id: str = "",
+    ) -> ClassMap:
+        """Asks which class each pixel of a picture belongs to; see `classify`.
+
+        A picture of more than `longest_side` pixels is shrunk before it is sent, one of a model that has a size of
+        its own to that size; the mask is enlarged again.
+        """
+        return await self._ask(Segment(longest_side), image, timeout_seconds, request_id)
+
+    async def infer(
+        self, image: Image, *, timeout_seconds: float | None = None, request_id: str = ""
+    ) -> dict[str, Output]:
+        """Returns whatever the model gives for a picture, by output; see `classify`."""
+        model = await self._describe_model(self._deadline(timeout_seconds))
+        names = tuple(tensor.name for tensor in model.outputs)
+        return dict(zip(names, await self._ask(Everything(names), image, timeout_seconds, request_id), strict=True))
+
+    async def _ask(
+        self, question: Question[_Answer], image: Image, timeout_seconds: float | None, request_id: str
+    ) -> _Answer:
+        deadline = self._deadline(timeout_seconds)
         model = await self._describe_model(deadline)
+        try:
+            outputs = question.outputs(model.outputs)
+        except AnswerError as err:
+            raise self._error(str(err)) from err
         # Preparing a large picture takes milliseconds, which the event loop does not have.
-        request = await asyncio.to_thread(self._request, model, image, top_k, request_id)
+        request = await asyncio.to_thread(self._request, model, question, outputs, image, request_id)
         metadata = (("x-request-id", request_id),) if request_id else None
         try:
             response = await self._call(self._stub.ModelInfer, request, deadline, metadata)
@@ -192,7 +232,10 @@ class InferenceClient:
             # It may have been replaced by a model that wants something else: look again next time.
             self._model = None
             raise
-        return await asyncio.to_thread(self._labels, model, response, top_k)
+        return await asyncio.to_thread(self._answer, question, outputs, response, image)
+
+    def _deadline(self, timeout_seconds: float | None) -> float:
+        return time.monotonic() + (timeout_seconds or self._timeout_seconds)
 
     async def _describe_model(self, deadline: float) -> _Model:
         async with self._model_lock:
@@ -202,10 +245,10 @@ class InferenceClient:
             return self._model
 
     def _choose(self, metadata: pb.ModelMetadataResponse) -> _Model:
-        """The input that takes the picture and the output that has the classes."""
+        """The input that takes the picture."""
         if len(metadata.inputs) != 1:
             names = [tensor.name for tensor in metadata.inputs]
-            raise self._error(f"has inputs {names}, a classifier of pictures has one")
+            raise self._error(f"has inputs {names}, a network for pictures has one")
         tensor = metadata.inputs[0]
         try:
             picture = PictureInput.from_metadata(
@@ -213,17 +256,13 @@ class InferenceClient:
             )
         except PictureInputError as err:
             raise self._error(f"does not take pictures: {err}") from err
-        outputs = [tensor.name for tensor in metadata.outputs if tensor.datatype in _SCORES]
-        if not outputs:
-            found = {tensor.name: tensor.datatype for tensor in metadata.outputs}
-            raise self._error(f"has outputs {found}, a classifier has one of {', '.join(_SCORES)}")
-        return _Model(picture, outputs[0])
+        return _Model(picture, tuple(metadata.outputs))
 
     def _request(
-        self, model: _Model, image: npt.NDArray[np.uint8], top_k: int, request_id: str
+        self, model: _Model, question: Question[object], outputs: Sequence[str], image: Image, request_id: str
     ) -> pb.ModelInferRequest:
         try:
-            tensor = model.picture.prepare(image)
+            tensor = question.tensor(model.picture, image)
         except PictureInputError as err:
             raise InferenceError(str(err)) from err
         if tensor.nbytes > MESSAGE_BYTES - 2**16:
@@ -233,43 +272,30 @@ class InferenceClient:
         request = pb.ModelInferRequest(model_name=self._model_name, id=request_id)
         request.inputs.add(name=model.picture.name, datatype=model.picture.datatype, shape=tensor.shape)
         request.raw_input_contents.append(write_raw(tensor))
-        request.outputs.add(name=model.output).parameters["classification"].int64_param = top_k
+        for name in outputs:
+            question.mark(request.outputs.add(name=name))
         return request
 
-    def _labels(self, model: _Model, response: pb.ModelInferResponse, top_k: int) -> list[Label]:
+    def _answer(
+        self, question: Question[_Answer], wanted: Sequence[str], response: pb.ModelInferResponse, image: Image
+    ) -> _Answer:
         raw = response.raw_output_contents
-        for position, tensor in enumerate(response.outputs):
-            if tensor.name != model.output:
-                continue
-            if raw and len(raw) != len(response.outputs):
-                raise self._error(f"answered {len(response.outputs)} outputs with {len(raw)} raw contents")
-            try:
-                array = read_tensor(tensor, raw[position] if raw else None)
-            except TensorError as err:
-                raise self._error(f"answered nonsense: {err}") from err
-            if array.size != array.shape[-1]:
-                raise self._error(f"answered {list(array.shape)} for one picture, expected [1, classes]")
-            return self._parse(array.ravel()) if array.dtype == object else self._rank(array.ravel(), top_k)
-        raise self._error(f"answered {[tensor.name for tensor in response.outputs]}, not {model.output!r}")
-
-    def _parse(self, lines: Array) -> list[Label]:
-        """Reads Triton's "score:index:label", where ":label" may be missing."""
-        found: list[Label] = []
-        for line in lines:
-            score, _, rest = line.decode("utf-8", errors="replace").partition(":")
-            index, _, name = rest.partition(":")
-            try:
-                found.append(Label(int(index), name or self._name(int(index)), float(score)))
-            except ValueError as err:
-                raise self._error(f"answered {line[:80]!r}, expected score:index:label") from err
-        return found
-
-    def _rank(self, scores: Array, top_k: int) -> list[Label]:
-        order = np.argsort(-scores, kind="stable")[:top_k]
-        return [Label(int(index), self._name(int(index)), float(scores[index])) for index in order]
-
-    def _name(self, index: int) -> str:
-        return self._names[index] if 0 <= index < len(self._names) else ""
+        if raw and len(raw) != len(response.outputs):
+            raise self._error(f"answered {len(response.outputs)} outputs with {len(raw)} raw contents")
+        outputs: dict[str, Output] = {}
+        try:
+            for position, tensor in enumerate(response.outputs):
+                if tensor.name in wanted:
+                    array = read_tensor(tensor, raw[position] if raw else None)
+                    outputs[tensor.name] = Output(array, tensor.parameters)
+            missing = [name for name in wanted if name not in outputs]
+            if missing:
+                raise self._error(f"answered {[tensor.name for tensor in response.outputs]}, not {missing[0]!r}")
+            return question.answer([outputs[name] for name in wanted], image)
+        except TensorError as err:
+            raise self._error(f"answered nonsense: {err}") from err
+        except AnswerError as err:
+            raise self._error(str(err)) from err
 
     async def _call(
         self,

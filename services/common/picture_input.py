@@ -1,4 +1,4 @@
-"""How a picture becomes the input tensor of a classifier, decided by the model's metadata."""
+"""How a picture becomes a network's input tensor, decided by the model's metadata."""
 
 from __future__ import annotations
 
@@ -99,15 +99,41 @@ class PictureInput(NamedTuple):
         Raises:
             PictureInputError: the image is something else.
         """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-            raise PictureInputError(f"image is {image.dtype} {list(image.shape)}, accepted is uint8 [H, W, 3]")
-        x: npt.NDArray[Any] = image if self.size is None else _crop_and_resize(image, self.size)
+        _check(image)
+        return self._to_tensor(image if self.size is None else _crop_and_resize(image, self.size))
+
+    def prepare_whole(self, image: npt.NDArray[np.uint8], longest_side: int | None = None) -> npt.NDArray[Any]:
+        """Makes the tensor of a picture that must not lose its borders.
+
+        Where the model has a size, the picture is squeezed into it; otherwise it is shrunk, in proportion, until
+        its longest side has at most `longest_side` pixels. Both with antialias.
+
+        Raises:
+            PictureInputError: the image is something else.
+        """
+        _check(image)
+        height, width = image.shape[:2]
+        size = self.size or (height, width)
+        if self.size is None and longest_side is not None and max(height, width) > longest_side:
+            longest = max(height, width)
+            size = (max(1, height * longest_side // longest), max(1, width * longest_side // longest))
+        if size == (height, width):
+            return self._to_tensor(image)
+        resized = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        return self._to_tensor(np.asarray(resized))
+
+    def _to_tensor(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if self.datatype != "UINT8":
             mean, deviation = (np.array(values, np.float32) for values in self.normalisation)
             x = ((x - mean) / deviation).astype(np.float16 if self.datatype == "FP16" else np.float32)
         if self.channels_first:
             x = x.transpose(2, 0, 1)
         return x[np.newaxis] if self.batched else x
+
+
+def _check(image: npt.NDArray[np.uint8]) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise PictureInputError(f"image is {image.dtype} {list(image.shape)}, accepted is uint8 [H, W, 3]")
 
 
 def _crop_and_resize(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:

@@ -21,10 +21,12 @@ from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from services.common.codec_messages import (
     Route,
     check_reply_size,
-    choose_route,
     facts_message,
+    path_names,
     picture_message,
     picture_route,
+    score_map_files,
+    task_route,
     timing_messages,
 )
 from services.common.codec_serving import CodecServicer
@@ -43,6 +45,7 @@ class _Wanted(NamedTuple):
     pictures: list[Route]
     tasks: list[Route]
     picture_format: int
+    score_maps: list[bool]  # of each picture
 
 
 class _Decoded(NamedTuple):
@@ -68,7 +71,7 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
         """Decode one bitstream along one or more paths."""
         codec = self.loaded()
         asked = list(request.pictures) or [pb.PathRequest(path=pb.PATH_PERCEPTUAL)]
-        wanted = _Wanted([picture_route(codec, picture) for picture in asked], [], request.picture_format)
+        wanted = _wanted(codec, asked, [], request.picture_format)
         decoded = await self._decode(codec, request.bitstream, wanted, context)
         return pb.DecodeResponse(
             pictures=decoded.pictures,
@@ -82,28 +85,24 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
         codec = self.loaded()
         if not request.tasks and not request.pictures:
             raise RequestError("tasks and pictures are both empty; ask for one at least")
-        wanted = _Wanted(
-            [picture_route(codec, picture) for picture in request.pictures],
-            [self._task_route(codec, task) for task in request.tasks],
-            request.picture_format,
-        )
+        tasks = [task_route(codec, self._workers.task_of(task), task) for task in request.tasks]
+        wanted = _wanted(codec, request.pictures, tasks, request.picture_format)
         decoded = await self._decode(codec, request.bitstream, wanted, context)
-        answers = await self._ask(request.tasks, decoded.task_images, context)
+        answers = await self._ask(request, decoded.task_images, context)
         for answer, route in zip(answers, wanted.tasks, strict=True):
-            seconds = {"worker": answer.seconds}
-            self.metrics.observe_stages(seconds, path=route.used.value, device=codec.device)
+            answer.result.route.CopyFrom(route.message())
+            self.metrics.observe_stages({"worker": answer.seconds}, path=route.used, device=codec.device)
         if answers:  # they were asked at the same time
             decoded.seconds["worker"] = max(answer.seconds for answer in answers)
-        return pb.AnalyzeResponse(
-            results=[
-                _result(task, route, answer)
-                for task, route, answer in zip(request.tasks, wanted.tasks, answers, strict=True)
-            ],
+        response = pb.AnalyzeResponse(
+            results=[answer.result for answer in answers],
             pictures=decoded.pictures,
             facts=facts_message(decoded.info),
             device=codec.device,
             timings=timing_messages(decoded.seconds),
         )
+        check_reply_size(response.ByteSize(), self.settings.max_message_bytes)  # masks came on top
+        return response
 
     async def Inspect(self, request: pb.InspectRequest, context: _Context) -> pb.InspectResponse:
         """Read a bitstream's header."""
@@ -117,6 +116,22 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
             decodable=info.model_digest == codec.model_digest,
         )
 
+    async def GetCapabilities(
+        self, request: pb.DecoderServiceGetCapabilitiesRequest, context: _Context
+    ) -> pb.DecoderServiceGetCapabilitiesResponse:
+        """Tell which model is loaded, which paths it has and which tasks have a worker."""
+        codec = self.loaded()
+        return pb.DecoderServiceGetCapabilitiesResponse(
+            model=codec.name,
+            model_digest=codec.model_digest,
+            device=codec.device,
+            path_names=path_names(codec.trained_paths),
+            task_names=self._workers.tasks,
+            max_pixels=self.settings.max_pixels,
+            max_message_bytes=self.settings.max_message_bytes,
+            max_paths=self.settings.max_paths,
+        )
+
     async def _decode(self, codec: Codec, bitstream: bytes, wanted: _Wanted, context: _Context) -> _Decoded:
         self._check(bitstream, wanted)
         with self._counting_rejections():
@@ -127,7 +142,7 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
         decoded.seconds["queue"] = computed.wait_seconds
         self._count(codec, wanted, decoded)
         check_reply_size(
-            sum(len(picture.picture.file) or len(picture.picture.raw.data) for picture in decoded.pictures),
+            sum(picture.ByteSize() for picture in decoded.pictures),
             self.settings.max_message_bytes - _ENVELOPE_BYTES,
         )
         return decoded
@@ -154,28 +169,30 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
     def _work(self, codec: Codec, bitstream: bytes, wanted: _Wanted) -> _Decoded:
         routes = [*wanted.pictures, *wanted.tasks]
         # the same route twice is decoded once: a fallback for a task is the picture that a person sees
-        different = list(dict.fromkeys((route.used, route.task_share) for route in routes))
+        different = list(dict.fromkeys(route.decoded for route in routes))
         timings = StageTimings()
-        images = dict(zip(different, codec.decode_paths(bitstream, different, timings=timings), strict=True))
+        reconstructions = codec.reconstruct(bitstream, different, scores=any(wanted.score_maps), timings=timings)
+        made = dict(zip(different, reconstructions, strict=True))
         begun = time.perf_counter()
         pictures = [
             pb.DecodedPicture(
-                picture=picture_message(images[route.used, route.task_share], wanted.picture_format),
+                picture=picture_message(made[route.decoded].image, wanted.picture_format),
                 route=route.message(),
+                score_maps=score_map_files(made[route.decoded].scores) if score_maps else (),
             )
-            for route in wanted.pictures
+            for route, score_maps in zip(wanted.pictures, wanted.score_maps, strict=True)
         ]
         seconds = {"queue": 0.0, **timings.seconds}
         if pictures:
             seconds["picture_encode"] = time.perf_counter() - begun
-        task_images = [images[route.used, route.task_share] for route in wanted.tasks]
+        task_images = [made[route.decoded].image for route in wanted.tasks]
         return _Decoded(pictures, task_images, inspect(bitstream), seconds)
 
     def _count(self, codec: Codec, wanted: _Wanted, decoded: _Decoded) -> None:
         metrics, info = self.metrics, decoded.info
         metrics.input_pixels.inc(info.width * info.height)
         metrics.input_bytes.inc(info.bytes)
-        paths = sorted({route.used.value for route in [*wanted.pictures, *wanted.tasks]})
+        paths = sorted({route.used for route in [*wanted.pictures, *wanted.tasks]})
         for path in paths:
             metrics.observe_rate(path=path, quality=info.quality, size=info.bytes, bpp=info.bpp)
         # what several paths have in common runs once, so its seconds belong to no single one
@@ -183,16 +200,16 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
         metrics.observe_stages(decoded.seconds, path=together, device=codec.device)
         for picture, route in zip(decoded.pictures, wanted.pictures, strict=True):
             size = len(picture.picture.file) or len(picture.picture.raw.data)
-            metrics.output_bytes.labels(route.used.value).inc(size)
+            metrics.output_bytes.labels(route.used).inc(size)
 
-    async def _ask(self, tasks: Sequence[pb.TaskRequest], images: Sequence[Image], context: _Context) -> list[Answer]:
+    async def _ask(self, request: pb.AnalyzeRequest, images: Sequence[Image], context: _Context) -> list[Answer]:
+        raw_mask = request.picture_format == pb.PICTURE_FORMAT_RAW
         remaining = context.time_remaining()
-        calls = [self._workers.ask(task, image, remaining) for task, image in zip(tasks, images, strict=True)]
+        calls = [
+            self._workers.ask(task, image, raw_mask=raw_mask, remaining_seconds=remaining)
+            for task, image in zip(request.tasks, images, strict=True)
+        ]
         return list(await asyncio.gather(*calls))
-
-    def _task_route(self, codec: Codec, request: pb.TaskRequest) -> Route:
-        share = request.task_share if request.HasField("task_share") else 1.0
-        return choose_route(codec, self._workers.path_of(request), share)
 
     @contextmanager
     def _counting_rejections(self) -> Iterator[None]:
@@ -204,11 +221,6 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
             raise
 
 
-def _result(task: pb.TaskRequest, route: Route, answer: Answer) -> pb.TaskResult:
-    return pb.TaskResult(
-        task=task.task,
-        route=route.message(),
-        model=answer.model,
-        worker_seconds=answer.seconds,
-        classification=answer.classification,
-    )
+def _wanted(codec: Codec, pictures: Sequence[pb.PathRequest], tasks: list[Route], picture_format: int) -> _Wanted:
+    routes = [picture_route(codec, picture) for picture in pictures]
+    return _Wanted(routes, tasks, picture_format, [picture.score_maps for picture in pictures])

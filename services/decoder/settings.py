@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from services.common.settings import CodecSettings, settings_for
 
-TASKS = ("classification",)  # that a worker can be asked today
+_TASK = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # as the names of paths: a task takes the path called as it is
 _ADDRESS = re.compile(r"(?P<target>.+:\d{1,5})/(?P<model>[^/]+)")
 
 
@@ -36,18 +36,28 @@ class DecoderSettings(CodecSettings):
     max_paths: int = Field(8, ge=1, le=64, description="Most pictures and tasks of one request.")
     workers: Mapping[str, str] = Field(
         default_factory=dict,
-        description='Worker of each task, as JSON: {"classification": "host:port/model"}.',
+        description='Worker of each task, as JSON: {"classification": "host:port/model"}; '
+        "classification, segmentation, or a name of your own.",
     )
     worker_timeout_seconds: float = Field(
         10.0, gt=0, le=600, description="Longest wait for a worker; the caller's deadline may be earlier."
+    )
+    segmenter_side: int = Field(
+        1024,
+        ge=32,
+        le=16384,
+        description="Longest side, in pixels, of what a segmenter of any size is shown; larger pictures are shrunk for "
+        "it, and the mask is enlarged again.",
     )
 
     @field_validator("workers")
     @classmethod
     def _check_workers(cls, workers: Mapping[str, str]) -> Mapping[str, str]:
         for task, address in workers.items():
-            if task not in TASKS:
-                raise ValueError(f"task must be one of {', '.join(TASKS)}; got {task!r}")
+            if _TASK.fullmatch(task) is None:
+                raise ValueError(
+                    f"a task's name is a lower-case word of at most 32 letters, digits, - and _; got {task!r}"
+                )
             if _ADDRESS.fullmatch(address) is None:
                 raise ValueError(f'the worker of {task} must be "host:port/model"; got {address!r}')
         return workers

@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from manypath.errors import RequestError
 from manypath.path import Path
 from manypath_api.v1 import codec_pb2 as pb
 from services.common import logs
 from services.common.errors import UnsupportedError
-from services.common.inference_client import InferenceClient, InferenceError, InferenceUnavailable
+from services.common.inference_client import (
+    ClassMap,
+    InferenceClient,
+    InferenceError,
+    InferenceUnavailable,
+    Kind,
+    Label,
+    Output,
+)
 from services.common.metrics import CodecMetrics
+from services.decoder import answers
 from services.decoder.settings import DecoderSettings, WorkerAddress
 
-_TASK_PATHS = {pb.TASK_CLASSIFICATION: Path.CLASSIFICATION, pb.TASK_SEGMENTATION: Path.SEGMENTATION}
+Image = npt.NDArray[np.uint8]
+_NAMES = {pb.TASK_CLASSIFICATION: Path.CLASSIFICATION.value, pb.TASK_SEGMENTATION: Path.SEGMENTATION.value}
+_NUMBERS = {name: number for number, name in _NAMES.items()}
+_KINDS = {Path.CLASSIFICATION.value: Kind.CLASSIFIER, Path.SEGMENTATION.value: Kind.SEGMENTER}
 _MAX_LABELS = 1000
 _DEFAULT_LABELS = 5
+
+
+Found = list[Label] | ClassMap | dict[str, Output]
+
+
+class _Call(TypedDict):
+    timeout_seconds: float
+    request_id: str
 
 
 class Answer(NamedTuple):
     """What a worker said.
 
     Attributes:
-        model: its name.
-        classification: labels, best first.
+        result: the answer, without its route.
         seconds: from asking to the answer.
     """
 
-    model: str
-    classification: pb.Classification
+    result: pb.TaskResult
     seconds: float
 
 
@@ -48,29 +68,50 @@ class Workers:
         self._metrics = metrics
         self._clients: dict[WorkerAddress, InferenceClient] = {}
 
-    def path_of(self, request: pb.TaskRequest) -> Path:
-        """Return the path that serves a task best.
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks that have a worker."""
+        return sorted(self._settings.workers, key=lambda name: (name not in _NUMBERS, name))
+
+    def task_of(self, request: pb.TaskRequest) -> str:
+        """Return the name of a task that has a worker.
 
         Raises:
-            UnsupportedError: no such task, or no worker is configured for it.
+            RequestError: no such task, or two different ones.
+            UnsupportedError: no worker is configured for it.
         """
-        path = _TASK_PATHS.get(request.task)
-        if path is None or self._settings.worker(path.value) is None:
-            name = pb.Task.Name(request.task) if request.task in pb.Task.values() else str(request.task)
-            have = ", ".join(f"TASK_{task.upper()}" for task in self._settings.workers) or "none"
-            raise UnsupportedError(f"{name} has no worker here, configured is {have}; set MANYPATH_DECODER_WORKERS")
-        return path
+        name = _NAMES.get(request.task, "")
+        if request.task_name:
+            if request.task != pb.TASK_UNSPECIFIED and name != request.task_name:
+                number = pb.Task.Name(request.task) if request.task in pb.Task.values() else str(request.task)
+                raise RequestError(f"task is {number} and task_name {request.task_name[:40]!r}; give one of them")
+            name = request.task_name
+        if name in self._settings.workers:
+            return name
+        have = ", ".join(self.tasks) or "none"
+        if name in _NUMBERS:
+            raise UnsupportedError(
+                f"task {name!r} has no worker here, configured is {have}; set MANYPATH_DECODER_WORKERS"
+            )
+        shown = repr(name[:40]) if name else f"task {request.task}"
+        raise RequestError(f"a task must be one of {have} here; got {shown}")
 
     async def ask(
-        self, request: pb.TaskRequest, image: npt.NDArray[np.uint8], remaining_seconds: float | None
+        self, request: pb.TaskRequest, image: Image, *, raw_mask: bool, remaining_seconds: float | None
     ) -> Answer:
         """Ask the task's worker about a picture.
+
+        Args:
+            request: a task that ``task_of`` let pass.
+            image: uint8 [H, W, 3].
+            raw_mask: a mask travels uncompressed, not as PNG.
+            remaining_seconds: until the caller's deadline; None if there is none.
 
         Raises:
             InferenceUnavailable: it cannot be reached, or not in time.
             InferenceError: it refused.
         """
-        task = self.path_of(request).value
+        task = self.task_of(request)
         address = self._settings.worker(task)
         if address is None:
             raise UnsupportedError(f"{task} has no worker here")
@@ -79,12 +120,7 @@ class Workers:
         begun = time.perf_counter()
         code = "OK"
         try:
-            labels = await self._client(address).classify(
-                image,
-                min(request.top_k or _DEFAULT_LABELS, _MAX_LABELS),
-                timeout_seconds=timeout,
-                request_id=logs.request_id.get(),
-            )
+            found = await self._find(self._client(address), task, request, image, begun + timeout)
         except InferenceUnavailable:
             code = "UNAVAILABLE"
             raise
@@ -93,9 +129,29 @@ class Workers:
             raise
         finally:
             self._metrics.downstream.labels(task, code).inc()
-        messages = [pb.Label(index=label.index, name=label.name, score=label.score) for label in labels]
         seconds = time.perf_counter() - begun
-        return Answer(address.model, pb.Classification(labels=messages), seconds)
+        # a large mask takes milliseconds to compress, which the event loop does not have
+        result = await asyncio.to_thread(_message, found, request, image, raw_mask=raw_mask)
+        result.task = _NUMBERS.get(task, pb.TASK_UNSPECIFIED)
+        result.task_name = task
+        result.model = address.model
+        result.worker_seconds = seconds
+        return Answer(result, seconds)
+
+    async def _find(
+        self, client: InferenceClient, task: str, request: pb.TaskRequest, image: Image, until: float
+    ) -> Found:
+        """Ask what fits the task; of a user's own, what fits the model behind it."""
+
+        def call() -> _Call:
+            return {"timeout_seconds": max(0.001, until - time.perf_counter()), "request_id": logs.request_id.get()}
+
+        kind = _KINDS.get(task) or await client.kind(timeout_seconds=call()["timeout_seconds"])
+        if kind is Kind.CLASSIFIER:
+            return await client.classify(image, min(request.top_k or _DEFAULT_LABELS, _MAX_LABELS), **call())
+        if kind is Kind.SEGMENTER:
+            return await client.segment(image, longest_side=self._settings.segmenter_side, **call())
+        return await client.infer(image, **call())
 
     async def close(self) -> None:
         """Hang up."""
@@ -110,3 +166,12 @@ class Workers:
             )
             self._clients[address] = client
         return client
+
+
+def _message(found: Found, request: pb.TaskRequest, image: Image, *, raw_mask: bool) -> pb.TaskResult:
+    if isinstance(found, ClassMap):
+        segmentation = answers.segmentation(found, image, raw=raw_mask, overlay=request.overlay)
+        return pb.TaskResult(segmentation=segmentation)
+    if isinstance(found, dict):
+        return pb.TaskResult(tensors=answers.tensors(found))
+    return pb.TaskResult(classification=answers.classification(found))

@@ -47,7 +47,8 @@ def read_picture(picture: pb.Picture, max_pixels: int) -> Image:
         max_pixels: largest width times height.
 
     Returns:
-        uint8 [H, W, 3], RGB, turned as its EXIF orientation says.
+        uint8 [H, W, 3], RGB, turned as its EXIF orientation says; the first picture of an MPO. Colour profiles are
+        not applied.
 
     Raises:
         ImageError: the file is none, is damaged, too large, animated, transparent, or has other samples than
@@ -61,7 +62,8 @@ def read_picture(picture: pb.Picture, max_pixels: int) -> Image:
         with PillowImage.open(io.BytesIO(picture.file), formats=FORMATS) as opened:
             _check_size(opened.width, opened.height, max_pixels)
             frames = getattr(opened, "n_frames", 1)
-            if frames != 1:
+            # a phone's JPEG may carry a second picture for its viewer (MPO): a depth or gain map, the other eye's view
+            if frames != 1 and opened.format != "MPO":
                 raise ImageError(f"a picture has one frame, got {frames}; send frames one by one")
             opened.load()
             return _to_rgb(opened)

@@ -12,7 +12,7 @@ from manypath.codec import Codec, StageTimings, StreamInfo, inspect
 from manypath.errors import BudgetError
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
-from services.common.codec_messages import facts_message, path_numbers, timing_messages
+from services.common.codec_messages import facts_message, path_names, path_numbers, timing_messages
 from services.common.codec_serving import CodecServicer
 from services.common.metrics import CodecMetrics
 from services.encoder.pictures import FORMATS, check_picture, read_picture
@@ -81,6 +81,7 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
             max_message_bytes=self.settings.max_message_bytes,
             picture_formats=FORMATS,
             trained_paths=path_numbers(codec.trained_paths),
+            path_names=path_names(codec.trained_paths),
             has_uplink=bool(self.settings.uplink),
         )
 

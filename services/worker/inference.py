@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
 
 from manypath_api.inference import open_inference_pb2 as pb
+from services.common.inference_questions import CLASS_COLOURS, CLASS_NAMES
 from services.common.tensors import Array, datatype_of, read_tensor, write_raw
 from services.worker.model import InputError, Model
 
@@ -24,7 +26,8 @@ def infer(model: Model, request: pb.ModelInferRequest, *, max_batch: int) -> pb.
             that came.
 
     Returns:
-        The response, its tensors as raw contents. Its parameter `execution_providers` says what computed it.
+        The response, its tensors as raw contents. Its parameter `execution_providers` says what computed it; a
+        segmenter's outputs carry the classes' names and colours.
 
     Raises:
         TensorError: a tensor contradicts itself.
@@ -40,7 +43,10 @@ def infer(model: Model, request: pb.ModelInferRequest, *, max_batch: int) -> pb.
     response.parameters["execution_providers"].string_param = ",".join(model.providers)
     for (name, top_k), result in zip(wanted, results, strict=True):
         array = _best_classes(result, model.labels, top_k) if top_k else result
-        response.outputs.add(name=name, datatype=datatype_of(array), shape=array.shape)
+        output = response.outputs.add(name=name, datatype=datatype_of(array), shape=array.shape)
+        if model.manifest.task == "segmentation":  # indexes mean nothing without names
+            output.parameters[CLASS_NAMES].string_param = json.dumps(model.labels, ensure_ascii=False)
+            output.parameters[CLASS_COLOURS].string_param = json.dumps(model.colours)
         response.raw_output_contents.append(write_raw(array))
     return response
 

@@ -10,13 +10,15 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from services.common.entry import StartError
 
 Array = npt.NDArray[Any]
 Device = Literal["cpu", "cuda"]
 
+_Shade = Annotated[int, Field(ge=0, le=255)]
+_PALETTE = TypeAdapter(list[tuple[_Shade, _Shade, _Shade]])
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _ONNX_DATATYPES = {
     "tensor(bool)": "BOOL",
@@ -100,12 +102,14 @@ class Model(NamedTuple):
     Attributes:
         manifest: checked against the file and the graph.
         labels: class names by index; empty if the folder has no labels.txt.
+        colours: of the classes, "#rrggbb" by index; empty if the graph's metadata have no `palette`.
         session: onnxruntime's; its `run` may be called from any thread.
         providers: the execution providers the session really has, the preferred one first.
     """
 
     manifest: Manifest
     labels: tuple[str, ...]
+    colours: tuple[str, ...]
     session: onnxruntime.InferenceSession
     providers: tuple[str, ...]
 
@@ -161,7 +165,7 @@ def load_model(folder: Path, *, device: Device = "cpu", threads: int = 1) -> Mod
     """Loads one model after checking its digest, and checks its manifest against the graph.
 
     Args:
-        folder: holds model.json, model.onnx and, for a classifier, labels.txt.
+        folder: holds model.json, model.onnx and, for a classifier or segmenter, labels.txt.
         device: "cpu" or "cuda".
         threads: of the session.
 
@@ -188,7 +192,7 @@ def load_model(folder: Path, *, device: Device = "cpu", threads: int = 1) -> Mod
         )
     session = _open_session(folder.name, graph, device=device, threads=threads)
     _check_graph(manifest, session, len(labels))
-    return Model(manifest, tuple(labels), session, tuple(session.get_providers()))
+    return Model(manifest, tuple(labels), _palette(manifest, session), session, tuple(session.get_providers()))
 
 
 def _open_session(name: str, graph: bytes, *, device: Device, threads: int) -> onnxruntime.InferenceSession:
@@ -240,6 +244,15 @@ def _check_graph(manifest: Manifest, session: onnxruntime.InferenceSession, labe
     classes = manifest.outputs[0].shape[-1] if manifest.outputs[0].shape else -1
     if manifest.task == "classification" and labels not in (0, classes) and classes != -1:
         raise ModelError(f"model {manifest.name!r} has {classes} classes and {labels} labels")
+
+
+def _palette(manifest: Manifest, session: onnxruntime.InferenceSession) -> tuple[str, ...]:
+    """The graph's metadata property `palette`: a JSON list of [red, green, blue], 0..255, by class index."""
+    text = session.get_modelmeta().custom_metadata_map.get("palette", "[]")
+    try:
+        return tuple(f"#{bytes(colour).hex()}" for colour in _PALETTE.validate_json(text))
+    except ValidationError as err:
+        raise ModelError(f"model {manifest.name!r} has a palette that is none: {text[:80]!r}") from err
 
 
 def _describe(specs: Sequence[TensorSpec]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import pathlib
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -13,16 +14,22 @@ import grpc
 import numpy as np
 from PIL import Image
 
+from manypath_api.inference import open_inference_pb2_grpc as inference_grpc
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from services.common.client import DECODER_SERVICE, ENCODER_SERVICE, channel_options
 from services.common.codec_serving import bring_up
+from services.common.compute import Compute
 from services.common.metrics import CodecMetrics
 from services.common.server import Server
 from services.decoder.servicer import DecoderServicer
 from services.decoder.settings import DecoderSettings
 from services.encoder.servicer import EncoderServicer
 from services.encoder.settings import EncoderSettings
+from services.worker.metrics import WorkerMetrics
+from services.worker.model import load_repository
+from services.worker.servicer import SERVICE, InferenceServicer
+from services.worker.settings import WorkerSettings
 
 MODEL = "tiny-random"
 SECONDS = 60.0  # no call of a test takes that long; a hang becomes an error
@@ -119,6 +126,36 @@ class Running:
             await self.servicer.close()
 
         self.loop.run(stop())
+
+
+class RunningWorker:
+    """A worker of ours, serving a repository."""
+
+    def __init__(self, loop: Loop, repository: pathlib.Path) -> None:
+        settings = WorkerSettings.load(
+            host="127.0.0.1", port=0, metrics_port=0, models=repository, max_batch=4, queue_limit=8, drain_seconds=0
+        )
+        self._loop = loop
+        metrics = WorkerMetrics("test")
+        self._compute = Compute(metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds)
+        models = load_repository(repository)
+
+        async def start() -> None:
+            servicer = InferenceServicer(models, self._compute, metrics, version="test", max_batch=settings.max_batch)
+            self._server = Server(settings, metrics, [SERVICE])
+            inference_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server.grpc)
+            await self._server.start()
+            await self._server.become_ready()
+
+        loop.run(start())
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self._server.port}"
+
+    def close(self) -> None:
+        self._loop.run(self._server.stop())
+        self._compute.close()
 
 
 def photo(height: int = 96, width: int = 130) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -35,7 +37,9 @@ def test_a_picture_comes_back_as_the_codec_decodes_it(client, codec, bitstream, 
     (decoded,) = response.pictures
     np.testing.assert_array_equal(as_array(decoded.picture), codec.decode(bitstream))
     assert decoded.picture.WhichOneof("content") == ("raw" if picture_format else "file")
-    assert decoded.route == pb.Route(asked=pb.PATH_PERCEPTUAL, used=pb.PATH_PERCEPTUAL)
+    assert decoded.route == pb.Route(
+        asked=pb.PATH_PERCEPTUAL, used=pb.PATH_PERCEPTUAL, asked_name="perceptual", used_name="perceptual"
+    )
     assert response.facts.bytes == len(bitstream)
     assert response.facts.model_digest == codec.model_digest
     stages = [timing.stage for timing in response.timings]
@@ -128,13 +132,21 @@ def test_analyze_without_any_wish_is_refused(client, bitstream):
     assert error.code().name == "INVALID_ARGUMENT"
 
 
-@pytest.mark.parametrize("task", [pb.TASK_UNSPECIFIED, pb.TASK_CLASSIFICATION, pb.TASK_SEGMENTATION, 77])
-def test_a_task_without_a_worker_is_refused_before_anything_is_decoded(decoder, client, bitstream, task):
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (pb.TaskRequest(task=pb.TASK_CLASSIFICATION), "FAILED_PRECONDITION: .*MANYPATH_DECODER_WORKERS"),
+        (pb.TaskRequest(task=pb.TASK_SEGMENTATION), "FAILED_PRECONDITION: .*MANYPATH_DECODER_WORKERS"),
+        (pb.TaskRequest(task_name="segmentation"), "FAILED_PRECONDITION: .*MANYPATH_DECODER_WORKERS"),
+        (pb.TaskRequest(task_name="juggling"), "INVALID_ARGUMENT: .*one of none here; got 'juggling'"),
+        (pb.TaskRequest(), "INVALID_ARGUMENT: .*one of none here"),
+        (pb.TaskRequest(task=77), "INVALID_ARGUMENT: .*got task 77"),
+    ],
+)
+def test_a_task_without_a_worker_is_refused_before_anything_is_decoded(decoder, client, bitstream, task, said):
     before = decoder.value("codec_input_bytes_total")
-    request = pb.AnalyzeRequest(bitstream=bitstream, tasks=[pb.TaskRequest(task=task)])
-    error = refusal(client.Analyze, request)
-    assert error.code().name == "FAILED_PRECONDITION"
-    assert "MANYPATH_DECODER_WORKERS" in error.details()
+    error = refusal(client.Analyze, pb.AnalyzeRequest(bitstream=bitstream, tasks=[task]))
+    assert re.match(said, f"{error.code().name}: {error.details()}")
     assert decoder.value("codec_input_bytes_total") == before
 
 

@@ -51,6 +51,14 @@ def test_a_jpeg_is_accepted(client, codec):
     assert encode(client, picture).bitstream == codec.encode(decoded)
 
 
+def test_of_a_phones_multi_picture_jpeg_the_first_is_taken(client, codec):
+    file = io.BytesIO()
+    views = [Image.fromarray(photo()), Image.fromarray(photo(40, 40))]
+    views[0].save(file, "MPO", save_all=True, append_images=views[1:])
+    first = np.asarray(Image.open(io.BytesIO(file.getvalue())))
+    assert encode(client, pb.Picture(file=file.getvalue())).bitstream == codec.encode(first)
+
+
 def test_an_orientation_in_exif_is_followed(client):
     image = photo(64, 100)
     exif = Image.Exif()
@@ -106,6 +114,7 @@ def test_capabilities_tell_model_and_limits(client, codec):
     assert told.max_pixels == 2**26
     assert list(told.picture_formats) == ["JPEG", "PNG", "WEBP"]
     assert list(told.trained_paths) == [pb.PATH_PERCEPTUAL]
+    assert list(told.path_names) == ["perceptual"]
     assert not told.has_uplink
 
 

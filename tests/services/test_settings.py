@@ -63,7 +63,7 @@ def test_workers_are_read_from_json(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "value", ["{", '{"juggling": "h:1/m"}', '{"classification": "nowhere"}', '{"classification": "h:1"}']
+    "value", ["{", '{"Two words": "h:1/m"}', '{"classification": "nowhere"}', '{"classification": "h:1"}']
 )
 def test_workers_that_make_no_sense_are_refused(monkeypatch, value):
     monkeypatch.setenv("MANYPATH_DECODER_WORKERS", value)

@@ -9,10 +9,18 @@ import onnx
 from onnx import TensorProto, helper
 
 
-def write_model(folder: Path, graph: onnx.GraphProto, *, labels: list[str] | None = None, **changes: object) -> Path:
-    """Writes a model's folder; `changes` replace what the manifest says."""
+def write_model(
+    folder: Path,
+    graph: onnx.GraphProto,
+    *,
+    labels: list[str] | None = None,
+    metadata: dict[str, str] | None = None,
+    **changes: object,
+) -> Path:
+    """Writes a model's folder; `metadata` are the graph's, `changes` replace what the manifest says."""
     folder.mkdir(parents=True)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    helper.set_model_props(model, metadata or {})
     onnx.checker.check_model(model, full_check=True)
     data = model.SerializeToString(deterministic=True)
     (folder / "model.onnx").write_bytes(data)
@@ -68,6 +76,50 @@ def prepared_graph() -> onnx.GraphProto:
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 8, 6])],
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 3])],
         initializer=[helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])],
+    )
+
+
+def light_graph() -> onnx.GraphProto:
+    """A segmenter of two classes: 1 where the mean of a pixel's channels is above 127, else 0."""
+    return helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
+            helper.make_node("Greater", ["mean", "middle"], ["light"]),
+            helper.make_node("Cast", ["light"], ["mask"], to=TensorProto.UINT8),
+        ],
+        "light",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", "H", "W", 3])],
+        [helper.make_tensor_value_info("mask", TensorProto.UINT8, ["N", "H", "W"])],
+        initializer=[
+            helper.make_tensor("axes", TensorProto.INT64, [1], [3]),
+            helper.make_tensor("middle", TensorProto.FLOAT, [], [127.0]),
+        ],
+    )
+
+
+def channel_scores_graph() -> onnx.GraphProto:
+    """A segmenter of three classes that gives their scores, for pictures of one size: the strongest channel wins."""
+    return helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["logits"])],
+        "channels",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 8, 6])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3, 8, 6])],
+    )
+
+
+def extremes_graph() -> onnx.GraphProto:
+    """Neither classifier nor segmenter: the darkest and the lightest sample of each channel, as 8-bit numbers."""
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", "H", "W", 3])
+    return helper.make_graph(
+        [
+            helper.make_node("ReduceMin", ["image", "axes"], ["darkest"], keepdims=0),
+            helper.make_node("ReduceMax", ["image", "axes"], ["lightest"], keepdims=0),
+        ],
+        "extremes",
+        [image],
+        [helper.make_tensor_value_info(name, TensorProto.UINT8, ["N", 3]) for name in ("darkest", "lightest")],
+        initializer=[helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2])],
     )
 
 

@@ -170,7 +170,7 @@ GOOD = pb.ModelMetadataResponse(name="liar", inputs=[PICTURE], outputs=[SCORES])
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        (pb.ModelMetadataResponse(), r"has inputs \[\], a classifier of pictures has one"),
+        (pb.ModelMetadataResponse(), r"has inputs \[\], a network for pictures has one"),
         (pb.ModelMetadataResponse(inputs=[PICTURE, PICTURE], outputs=[SCORES]), "has inputs"),
         (
             pb.ModelMetadataResponse(inputs=[Tensor(name="text", datatype="BYTES", shape=[1])], outputs=[SCORES]),
