@@ -30,16 +30,24 @@ Rate = Callable[[Step, Tensor, Tensor, Tensor], None]
 """Told (step, y, means, indexes) at each step; training's rate model adds up bits from it."""
 
 
-class ModelOutput(NamedTuple):
-    """What one pass gives.
+class Latents(NamedTuple):
+    """What the analysis and the estimate give.
 
     Attributes:
-        x_hat: float [B, H, W, 3], not clamped.
         y: float [B, h, w, M], before the gain.
         z: float [B, h/4, w/4, K], after the hyper gain, before rounding.
         y_hat: float32 [B, h, w, M], in the gained domain.
         trace: the analysis' routing.
     """
+
+    y: Tensor
+    z: Tensor
+    y_hat: Tensor
+    trace: Trace
+
+
+class ModelOutput(NamedTuple):
+    """What one pass gives: x_hat, float [B, H, W, 3], not clamped, and what ``Latents`` holds."""
 
     x_hat: Tensor
     y: Tensor
@@ -68,8 +76,8 @@ class MPAModel(nn.Module):
         quality = 1.0 + code.double() / QUALITY_STEPS
         return Routing(Analysis.SIDE, main_share(quality).float(), exact, noise)
 
-    def forward(self, x: Tensor, code: Tensor, rate: Rate | None = None, noise: bool = False) -> ModelOutput:
-        """Run analysis, estimate and synthesis on the main path.
+    def latents(self, x: Tensor, code: Tensor, rate: Rate | None = None, noise: bool = False) -> Latents:
+        """Run analysis and estimate.
 
         Args:
             x: float32 [B, H, W, 3] in [0, 1], sides multiples of 64.
@@ -92,7 +100,15 @@ class MPAModel(nn.Module):
                     rate(step, own, means, indexes)
                 return means + round_through(own - means)
 
-            y_hat = self.context.walk(features, code, visit)
+            return Latents(y, z, self.context.walk(features, code, visit), trace)
+
+    def shared_tokens(self, y_hat: Tensor, code: Tensor) -> Tensor:
+        """Return what all paths of the synthesis have in common, [B, H/8, W/8, C]."""
+        with torch.autocast(y_hat.device.type, enabled=False):
             scaled = y_hat * self.inverse_gain(code)[:, None, None]
-        x_hat = self.g_s(self.g_s.shared(scaled, code), code, None)
-        return ModelOutput(x_hat, y, z, y_hat, trace)
+        return self.g_s.shared(scaled, code)
+
+    def forward(self, x: Tensor, code: Tensor, rate: Rate | None = None, noise: bool = False) -> ModelOutput:
+        """Run analysis, estimate and synthesis on the main path; the arguments are those of ``latents``."""
+        made = self.latents(x, code, rate, noise)
+        return ModelOutput(self.g_s(self.shared_tokens(made.y_hat, code), code, None), *made)

@@ -23,6 +23,7 @@ examples:
   manypath models show edge                           shape, digest, paths, size
   manypath models show runs/edge.safetensors --json
   manypath models export runs/stage1 --output edge.safetensors
+  manypath models merge edge runs/cls.safetensors runs/seg.safetensors --output all.safetensors
 """
 
 
@@ -53,13 +54,28 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         "export",
         help="turn a training run into a model file",
         description="Freeze a training run's averaged weights: integers, tables, digest, half precision.",
-        epilog="example:\n  manypath models export runs/stage1 --output edge.safetensors",
+        epilog="examples:\n  manypath models export runs/stage1 --output edge.safetensors\n"
+        "  manypath models export runs/cls --start edge --output edge+cls.safetensors   a run that trained a side",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     export.add_argument("run", help="run folder that `manypath train` wrote")
     export.add_argument("-o", "--output", required=True, metavar="FILE", help="a .safetensors file")
+    export.add_argument("--start", default="edge", help="of a side's run: the model that gets the side (default: edge)")
     export.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
     export.set_defaults(func=export_model)
+
+    merge = actions.add_parser(
+        "merge",
+        help="put side paths from several files into one",
+        description="Take side paths from files of the same model; of two equal names the later one stays.",
+        epilog="example:\n  manypath models merge edge cls.safetensors seg.safetensors --output all.safetensors",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    merge.add_argument("base", help="the model that gets the sides")
+    merge.add_argument("others", nargs="+", metavar="model", help="where they come from")
+    merge.add_argument("-o", "--output", required=True, metavar="FILE", help="a .safetensors file")
+    merge.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
+    merge.set_defaults(func=merge_models)
 
 
 def list_models(_args: argparse.Namespace) -> int:
@@ -107,17 +123,50 @@ def export_model(args: argparse.Namespace) -> int:
     """
     from pathlib import Path
 
-    from manypath_cli.jobs import Job
     from manypath_lab.export import export_run
+
+    output = _new_file(args)
+    run = Path(args.run)
+    if (run / "start.json").exists():
+        from manypath_lab import sides
+        from manypath_lab.side_trainer import export_side
+
+        return _write(output, sides.to_bytes(export_side(run, sides.read(args.start))))
+    return _write(output, export_run(run))
+
+
+def merge_models(args: argparse.Namespace) -> int:
+    """Put side paths from several files into one.
+
+    Raises:
+        UsageError: the output's name does not fit, or it exists.
+        CheckpointError: a file is damaged, or holds another model.
+    """
+    from manypath_lab import sides
+
+    output = _new_file(args)
+    return _write(output, sides.to_bytes(sides.merge(sides.read(args.base), [sides.read(own) for own in args.others])))
+
+
+def _new_file(args: argparse.Namespace) -> Path:
+    from pathlib import Path
 
     output = Path(args.output)
     if output.suffix != ".safetensors":
         raise UsageError(f"--output must end in .safetensors, got {output}")
     if output.exists() and not args.force:
         raise UsageError(f"{output} exists; give --force to overwrite")
-    Job(None, output).write(export_run(Path(args.run)))
+    return output
+
+
+def _write(output: Path, data: bytes) -> int:
+    from manypath_cli.jobs import Job
+
+    Job(None, output).write(data)
     facts = _facts(output)
-    print(f"{output}: digest {facts['digest'][:8]}, {facts['file_bytes'] / 1e6:.1f} MB")
+    print(
+        f"{output}: digest {facts['digest'][:8]}, {facts['file_bytes'] / 1e6:.1f} MB, paths {', '.join(facts['paths'])}"
+    )
     return 0
 
 

@@ -54,13 +54,31 @@ class PictureSet:
         """
         out = np.empty((batch, side, side, 3), dtype=np.uint8)
         for number, which in enumerate(generator.choice(len(self.pictures), size=batch, p=self._shares)):
-            picture = self.pictures[which]
-            top = generator.integers(picture.shape[0] - side + 1)
-            left = generator.integers(picture.shape[1] - side + 1)
-            crop = picture[top : top + side, left : left + side]
+            crop = _square(generator, self.pictures[which], side)
             if generator.random() < 0.5:
                 crop = crop[:, ::-1]
             if generator.random() < 0.5:
                 crop = crop[::-1]
             out[number] = crop
         return torch.from_numpy(out).float().div_(255.0)
+
+    def upright_crops(self, generator: np.random.Generator, batch: int, side: int, zoom_out: float) -> Tensor:
+        """Return random crops for a network that knows up from down, as ``crops`` does but flipped sideways only.
+
+        Pictures are equally likely, each shrunk by a random factor of 1 to ``zoom_out``, or as far as it is large.
+        """
+        out = np.empty((batch, side, side, 3), dtype=np.uint8)
+        for number, which in enumerate(generator.integers(len(self.pictures), size=batch)):
+            picture = self.pictures[which]
+            largest = min(zoom_out, min(picture.shape[:2]) / side)
+            crop = _square(generator, picture, round(side * float(np.exp(generator.random() * np.log(largest)))))
+            if len(crop) != side:
+                crop = np.asarray(Image.fromarray(crop).resize((side, side), Image.Resampling.BICUBIC))
+            out[number] = crop[:, ::-1] if generator.random() < 0.5 else crop
+        return torch.from_numpy(out).float().div_(255.0)
+
+
+def _square(generator: np.random.Generator, picture: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    top = generator.integers(picture.shape[0] - side + 1)
+    left = generator.integers(picture.shape[1] - side + 1)
+    return picture[top : top + side, left : left + side]

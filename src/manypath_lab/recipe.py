@@ -6,10 +6,11 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from manypath.config import PRESETS
+from manypath.config import PRESETS, SIDE_WIDTHS
 from manypath.errors import ConfigError
+from manypath.path import is_side_name
 
 
 class _Strict(BaseModel):
@@ -50,19 +51,15 @@ class Phase(_Strict):
     perceptual: bool = Field(default=False, description="whether the perceptual term counts")
 
 
-class Recipe(_Strict):
-    """Everything that decides a training run, but for the pictures."""
+class BaseRecipe(_Strict):
+    """What every training run is told, but for the pictures."""
 
     name: str
-    preset: str = "edge"
-    mixer: str | None = Field(default=None, description="replaces the preset's mixer, for ablations")
     seed: int = 1
     warmup: int = Field(default=200, ge=0, description="steps of linear warm-up")
     clip: float = Field(default=1.0, gt=0, description="largest global gradient norm")
     ema: float = Field(default=0.999, ge=0, lt=1, description="decay of the weights' moving average")
     fractions: float = Field(default=0.5, ge=0, le=1, description="share of samples at a fractional quality")
-    learning_rates: LearningRates = LearningRates()
-    loss: Loss = Loss()
     phases: tuple[Phase, ...] = Field(min_length=1)
 
     @property
@@ -82,14 +79,63 @@ class Recipe(_Strict):
         raise AssertionError("a recipe has at least one phase")
 
 
+class Recipe(BaseRecipe):
+    """How a main model is trained."""
+
+    preset: str = "edge"
+    mixer: str | None = Field(default=None, description="replaces the preset's mixer, for ablations")
+    learning_rates: LearningRates = LearningRates()
+    loss: Loss = Loss()
+
+
+class SideLoss(_Strict):
+    """Weights of a side path's terms; every term is divided by the root of the rate's weight but the task's."""
+
+    mse: float = Field(default=1.0, ge=0, description="of the squared error, as in the main model's loss")
+    perceptual: float = Field(default=0.0, ge=0, description="of the perceptual distance, in the squared error's unit")
+    task: float = Field(default=0.0, ge=0, description="of the distance from the network's answer on the original")
+    ratio: float = Field(default=1.0, ge=0, description="of the predictors' ratio loss")
+
+
+class SideRecipe(BaseRecipe):
+    """How one side path is trained on a frozen model (MPA's stage 2)."""
+
+    path: str = Field(description="name of the path")
+    shape: str = Field(default="narrow", description=f"of its MLPs: {', '.join(SIDE_WIDTHS)}")
+    network: str | None = Field(
+        default=None, description="classifier, segmenter, an ONNX file or module:factory; needed by the task's term"
+    )
+    rate: float = Field(default=2e-3, gt=0, description="Adam's step size")
+    all_side: float = Field(default=0.5, ge=0, le=1, description="share of steps at task_share 1")
+    zoom_out: float = Field(default=1.0, ge=1, description="pictures are shrunk by up to this factor before cropping")
+    input_share: tuple[float, float] = Field(
+        default=(1.0, 1.0), description="side of the square that the network sees, of the crop's; drawn per step"
+    )
+    input_side: int | None = Field(default=None, gt=0, description="pixels that this square is resized to")
+    loss: SideLoss = SideLoss()
+
+    @model_validator(mode="after")
+    def _check(self) -> SideRecipe:
+        if self.shape not in SIDE_WIDTHS:
+            raise ValueError(f"shape must be one of {', '.join(SIDE_WIDTHS)}; got {self.shape!r}")
+        if not is_side_name(self.path):
+            raise ValueError(f"path must be a side path's name, a lower-case word; got {self.path!r}")
+        return self
+
+
 def shipped() -> tuple[str, ...]:
     """Return the names of the recipes that come with the package."""
     folder = resources.files("manypath_lab") / "recipes"
     return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))
 
 
-def load_recipe(name_or_file: str) -> Recipe:
-    """Read a shipped recipe by name, or a TOML file.
+def load_recipe(name_or_file: str, *, steps: int | None = None, **changes: object) -> Recipe | SideRecipe:
+    """Read a shipped recipe by name, or a TOML file; one with a ``path`` trains a side.
+
+    Args:
+        name_or_file: which.
+        steps: of a recipe with one phase, instead of the file's.
+        changes: fields that replace the file's.
 
     Raises:
         ConfigError: no such recipe, not TOML, or a value that is out of range; the message says which.
@@ -102,8 +148,14 @@ def load_recipe(name_or_file: str) -> Recipe:
         except OSError as err:
             raise ConfigError(f"no recipe {name_or_file!r}: neither a file nor one of {', '.join(shipped())}") from err
     try:
-        recipe = Recipe.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValidationError) as err:
+        fields = {**tomllib.loads(text), **changes}
+        if steps is not None:
+            (phase,) = fields["phases"]
+            phase["steps"] = steps
+        if "path" in fields:
+            return SideRecipe.model_validate(fields)
+        recipe = Recipe.model_validate(fields)
+    except (tomllib.TOMLDecodeError, ValidationError, KeyError, ValueError) as err:
         raise ConfigError(f"recipe {name_or_file}: {err}") from err
     if recipe.preset not in PRESETS:
         raise ConfigError(f"recipe {name_or_file}: preset must be one of {', '.join(PRESETS)}; got {recipe.preset!r}")

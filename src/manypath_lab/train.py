@@ -8,11 +8,18 @@ import sys
 from pathlib import Path
 
 HELP = """\
-Train a model. Kill it at any time: the same command goes on at the step where it was saved.
+Train a model, or one side path of a model. Kill it at any time: the same command goes on at the step where it was
+saved.
 
-example:
+examples:
   manypath train stage1 --pictures ~/photos --output runs/stage1
   manypath models export runs/stage1 --output edge.safetensors
+
+  manypath train stage2_cls --start edge --pictures ~/photos --output runs/cls
+  manypath models export runs/cls --start edge --output edge+cls.safetensors
+
+A path for a network of your own, learned without labels and served under the name you give it:
+  manypath train side --network vehicles.onnx --name vehicles --pictures ~/photos --output runs/vehicles
 """
 
 
@@ -34,12 +41,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("recipe", help="a shipped recipe (stage1, smoke) or a TOML file")
+    parser.add_argument(
+        "recipe", help="stage1, smoke; stage2_mse, stage2_cls, stage2_seg, side; or a TOML file like theirs"
+    )
     parser.add_argument("--pictures", type=Path, required=True, help="folder of JPEG, PNG or WebP pictures")
     parser.add_argument("--output", type=Path, required=True, help="run folder; an existing one is resumed")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's choice")
     parser.add_argument("--max-hours", type=float, help="stop and save after this long")
+    side = parser.add_argument_group("for recipes that train a side path")
+    side.add_argument("--start", default="edge", help="the model that gets the side: a name or a file (default: edge)")
+    side.add_argument("--name", help="of the path, a lower-case word; replaces the recipe's")
+    side.add_argument("--network", help="FILE.onnx, module:factory, classifier or segmenter; replaces the recipe's")
+    side.add_argument("--input-side", type=int, help="pixels to which pictures are resized for the network")
+    side.add_argument("--steps", type=int, help="training steps; replaces those of a recipe with one phase")
     parser.set_defaults(func=main)
 
 
@@ -49,14 +64,22 @@ def main(args: argparse.Namespace) -> int:
     import torch
 
     from manypath_lab.data import PictureSet
-    from manypath_lab.recipe import load_recipe
+    from manypath_lab.recipe import SideRecipe, load_recipe
+    from manypath_lab.run import TrainingRun
     from manypath_lab.trainer import Trainer
 
-    recipe = load_recipe(args.recipe)
+    asked = {"path": args.name, "network": args.network, "input_side": args.input_side}
+    recipe = load_recipe(args.recipe, steps=args.steps, **{key: value for key, value in asked.items() if value})
     if args.threads:
         torch.set_num_threads(args.threads)
     pictures = PictureSet(args.pictures, max(phase.crop for phase in recipe.phases))
-    trainer = Trainer(recipe, pictures, args.output, args.device)
+    trainer: TrainingRun
+    if isinstance(recipe, SideRecipe):
+        from manypath_lab.side_trainer import start_side
+
+        trainer = start_side(recipe, args.start, pictures, args.output, args.device)
+    else:
+        trainer = Trainer(recipe, pictures, args.output, args.device)
     if trainer.resume():
         print(f"resumed at step {trainer.step} of {recipe.steps}", file=sys.stderr)
     try:

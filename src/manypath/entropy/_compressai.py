@@ -18,12 +18,12 @@ from types import ModuleType
 
 
 @functools.cache
-def import_compressai() -> ModuleType:
-    """Return the ``compressai`` package, declaring torchvision's missing operators where needed."""
+def import_torchvision() -> ModuleType:
+    """Return ``torchvision``, with the operators declared that a build for another torch lacks."""
     import torch
 
     try:
-        importlib.import_module("torchvision")
+        return importlib.import_module("torchvision")
     except RuntimeError:
         for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
             del sys.modules[name]
@@ -31,6 +31,13 @@ def import_compressai() -> ModuleType:
             torch.library.define(
                 f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             )
+    return importlib.import_module("torchvision")
+
+
+@functools.cache
+def import_compressai() -> ModuleType:
+    """Return the ``compressai`` package."""
+    import_torchvision()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # it scripts a module at import; torch frowns on that
         return importlib.import_module("compressai")
