@@ -9,8 +9,9 @@ from PIL import Image
 
 from manypath_lab.evaluation import report
 from manypath_lab.evaluation.bdrate import bd_table
+from manypath_lab.evaluation.chart import spread
 from manypath_lab.evaluation.curve import Curve, RatePoint
-from manypath_lab.evaluation.plot import save_plots, spread
+from manypath_lab.evaluation.plot import save_plots
 from manypath_lab.evaluation.reference import load_reference, reference_for
 from manypath_lab.evaluation.report import Report
 
