@@ -30,7 +30,7 @@ async def serve(settings: WorkerSettings) -> None:
     version = entry.version()
     metrics = WorkerMetrics(version)
     begun = time.monotonic()
-    models = load_repository(settings.models, device=settings.device, threads=settings.threads)
+    models = load_repository(settings.models, only=settings.only, device=settings.device, threads=settings.threads)
     metrics.model_load.set(time.monotonic() - begun)
     for name, model in models.items():
         digest = model.manifest.sha256

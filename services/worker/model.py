@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -133,11 +133,14 @@ class Model(NamedTuple):
         return results
 
 
-def load_repository(folder: Path, *, device: Device = "cpu", threads: int = 1) -> dict[str, Model]:
-    """Loads every model of a repository: each sub-folder that has a model.json.
+def load_repository(
+    folder: Path, *, only: Collection[str] = (), device: Device = "cpu", threads: int = 1
+) -> dict[str, Model]:
+    """Loads the models of a repository: each sub-folder that has a model.json.
 
     Args:
         folder: the repository.
+        only: names of those to load; empty is all.
         device: "cpu" or "cuda".
         threads: of each session. One by default: processes that share cores slow each other down far more
             than a second thread helps.
@@ -158,7 +161,11 @@ def load_repository(folder: Path, *, device: Device = "cpu", threads: int = 1) -
             f"model repository {folder} holds no model, expected <name>/model.json and <name>/model.onnx; "
             f"`manypath classifier --output {folder}` puts the default one there"
         )
-    return {path.name: load_model(path, device=device, threads=threads) for path in folders}
+    missing = sorted(set(only) - {path.name for path in folders})
+    if missing:
+        raise ModelError(f"model repository {folder} has no {missing}, it has {[path.name for path in folders]}")
+    wanted = [path for path in folders if not only or path.name in only]
+    return {path.name: load_model(path, device=device, threads=threads) for path in wanted}
 
 
 def load_model(folder: Path, *, device: Device = "cpu", threads: int = 1) -> Model:
@@ -192,7 +199,10 @@ def load_model(folder: Path, *, device: Device = "cpu", threads: int = 1) -> Mod
         )
     session = _open_session(folder.name, graph, device=device, threads=threads)
     _check_graph(manifest, session, len(labels))
-    return Model(manifest, tuple(labels), _palette(manifest, session), session, tuple(session.get_providers()))
+    colours = _palette(manifest, session)
+    if len(colours) not in (0, len(labels)):
+        raise ModelError(f"model {manifest.name!r} has {len(colours)} colours and {len(labels)} labels")
+    return Model(manifest, tuple(labels), colours, session, tuple(session.get_providers()))
 
 
 def _open_session(name: str, graph: bytes, *, device: Device, threads: int) -> onnxruntime.InferenceSession:

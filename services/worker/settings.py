@@ -28,6 +28,7 @@ class WorkerSettings(ServiceSettings):
         default_factory=_cached_models,
         description="Model repository: a folder with <name>/model.json, model.onnx and labels.txt per model.",
     )
+    only: tuple[str, ...] = Field((), description="Models of it that are served, as a JSON list; empty is all.")
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where onnxruntime computes.")
     max_batch: int = Field(
         32, ge=1, le=4096, description="Largest batch of a request; a network's memory grows with it."

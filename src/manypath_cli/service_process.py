@@ -60,9 +60,9 @@ class ServiceProcess:
         environment |= {f"{prefix}{name.upper()}": str(value) for name, value in told.items()}
         self._ports: Future[Ports] = Future()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", f"services.{service}"],
+            [sys.executable, "-m", "manypath_cli.service_child", service],
             env=environment | {"OMP_WAIT_POLICY": "PASSIVE"},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # never written: it closes when this process ends, and the service ends as well
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -138,6 +138,8 @@ class ServiceProcess:
             self._process.kill()
             code = self._process.wait()
         self._reader.join()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         return code
 
     def _read_log(self) -> None:

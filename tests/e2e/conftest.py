@@ -11,7 +11,7 @@ import pytest
 
 from manypath_cli.service_process import ServiceProcess
 from tests.services.serving import MODEL
-from tests.worker.models import colours_graph, write_model
+from tests.worker.models import colours_graph, light_graph, write_model
 
 
 class Stack(NamedTuple):
@@ -24,6 +24,7 @@ class Stack(NamedTuple):
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     write_model(folder / "colours", colours_graph(), labels=["red", "green", "blue"])
+    write_model(folder / "light", light_graph(), labels=["dark", "light"], task="segmentation")
     return folder
 
 
@@ -35,8 +36,8 @@ def stack(models) -> Iterator[Stack]:
             return ends.enter_context(ServiceProcess(service, settings))
 
         worker = start("worker", models=models)
-        workers = json.dumps({"classification": f"{worker.target}/colours"})
-        decoder = start("decoder", model=MODEL, workers=workers)
+        workers = {"classification": f"{worker.target}/colours", "segmentation": f"{worker.target}/light"}
+        decoder = start("decoder", model=MODEL, workers=json.dumps(workers))
         encoder = start("encoder", model=MODEL, uplink=decoder.target)
         for process in (worker, decoder, encoder):
             process.wait_ready()

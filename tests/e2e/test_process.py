@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 
 import grpc
 import numpy as np
 import pytest
+from PIL import Image
 
 from manypath.codec import Codec
 from manypath_api.v1 import codec_pb2 as pb
@@ -64,13 +66,28 @@ def test_a_picture_goes_out_and_labels_and_pictures_come_back(encoder):
     expected = expected_labels(reconstruction)[:2]
     assert [name for name, _ in found] == [name for name, _ in expected]
     assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-5)
-    assert result.route == pb.Route(asked=pb.PATH_CLASSIFICATION, used=pb.PATH_PERCEPTUAL, fallback=True)
+    assert (result.route.asked, result.route.used) == (pb.PATH_CLASSIFICATION, pb.PATH_PERCEPTUAL)
+    assert result.route.fallback
     for picture in analyzed.pictures:
         np.testing.assert_array_equal(as_array(picture.picture), reconstruction)
     assert [picture.route.fallback for picture in analyzed.pictures] == [False, True]
     seconds = {timing.stage: timing.seconds for timing in [*encoded.timings, *analyzed.timings]}
     assert {"analysis", "coding", "synthesis", "worker", "uplink"} <= set(seconds)
     assert seconds["uplink"] > seconds["synthesis"] + seconds["worker"]
+
+
+def test_a_mask_goes_the_same_way_as_labels(encoder):
+    codec = Codec.load(MODEL)
+    segment = pb.TaskRequest(task=pb.TASK_SEGMENTATION, overlay=True)
+    request = pb.ProcessRequest(picture=as_raw(photo()), tasks=[CLASSIFY, segment], return_bitstream=True)
+    response = encoder.Process(request, timeout=SECONDS)
+    labels, mask = response.analyzed.results
+    assert len(labels.classification.labels) == 2
+    reconstruction = codec.decode(response.encoded.bitstream)
+    expected = (reconstruction.astype(np.float32).mean(axis=2) > 127).astype(np.uint8)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(mask.segmentation.mask.png))), expected)
+    assert [one.name for one in mask.segmentation.classes] == ["dark", "light"]
+    assert Image.open(io.BytesIO(mask.segmentation.overlay)).size == (130, 96)
 
 
 def test_without_a_wish_for_it_the_bitstream_stays_where_it_is(encoder):
@@ -101,11 +118,11 @@ def test_one_request_id_goes_through_all_three_logs(stack, encoder):
 
 
 def test_a_refusal_of_the_decoder_reaches_the_camera_with_its_status(encoder):
-    request = pb.ProcessRequest(picture=as_raw(photo()), tasks=[pb.TaskRequest(task=pb.TASK_SEGMENTATION)])
+    request = pb.ProcessRequest(picture=as_raw(photo()), tasks=[pb.TaskRequest(task_name="juggling")])
     error = refusal(encoder.Process, request)
-    assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "the decoder at" in error.details()
-    assert "TASK_SEGMENTATION has no worker" in error.details()
+    assert "one of classification, segmentation here; got 'juggling'" in error.details()
 
 
 def test_process_without_any_wish_is_refused_before_encoding(encoder):

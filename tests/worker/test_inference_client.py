@@ -12,7 +12,14 @@ import pytest
 
 from manypath_api.inference import open_inference_pb2 as pb
 from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
-from services.common.inference_client import InferenceClient, InferenceError, InferenceUnavailable, Label
+from services.common.inference_client import (
+    ClassMap,
+    InferenceClient,
+    InferenceError,
+    InferenceUnavailable,
+    Kind,
+    Label,
+)
 from services.common.picture_input import Normalisation
 from tests.worker.conftest import Serve
 
@@ -220,6 +227,90 @@ def answer(datatype: str, shape: list[int], raw: list[bytes], name: str = "score
 def test_an_answer_that_makes_no_sense_is_an_error(response: pb.ModelInferResponse, message: str) -> None:
     with pytest.raises(InferenceError, match=message):
         ask_liar(GOOD, response)
+
+
+MASK = Tensor(name="mask", datatype="UINT8", shape=[-1, -1, -1])
+SEGMENTER = pb.ModelMetadataResponse(name="liar", inputs=[PICTURE], outputs=[MASK])
+
+
+def segment_liar(response: pb.ModelInferResponse, metadata: pb.ModelMetadataResponse = SEGMENTER) -> ClassMap:
+    async def run() -> ClassMap:
+        async with (
+            lying(Liar(metadata, response)) as target,
+            InferenceClient(target, "liar", timeout_seconds=20) as client,
+        ):
+            return await client.segment(plain((0, 0, 0), 4, 6))
+
+    return asyncio.run(run())
+
+
+def mask(datatype: str, shape: list[int], raw: bytes, **parameters: str) -> pb.ModelInferResponse:
+    response = answer(datatype, shape, [raw], name="mask")
+    for name, text in parameters.items():
+        response.outputs[0].parameters[name].string_param = text
+    return response
+
+
+@pytest.mark.parametrize(
+    ("datatype", "shape"), [("UINT8", [1, 2, 3]), ("INT64", [2, 3]), ("INT32", [1, 1, 2, 3]), ("FP32", [1, 3, 2, 3])]
+)
+def test_a_mask_comes_in_many_forms_and_is_brought_to_the_pictures_size(datatype: str, shape: list[int]) -> None:
+    small = np.array([[0, 1, 2], [2, 1, 0]])
+    array = (small == np.arange(3)[:, None, None]) if datatype == "FP32" else small
+    raw = array.astype({"UINT8": "u1", "INT64": "<i8", "INT32": "<i4", "FP32": "<f4"}[datatype]).tobytes()
+    response = mask(
+        datatype, shape, raw, class_names='["a", "b", "ü"]', class_colours='["#ff0000", "#00ff00", "#0000ff"]'
+    )
+    metadata = pb.ModelMetadataResponse(
+        inputs=[PICTURE], outputs=[Tensor(name="mask", datatype=datatype, shape=[-1] * len(shape))]
+    )
+    found = segment_liar(response, metadata)
+    np.testing.assert_array_equal(found.indexes, small.repeat(2, axis=0).repeat(2, axis=1))
+    assert found.names == ("a", "b", "ü")
+    assert found.colours.tolist() == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
+
+
+@pytest.mark.parametrize(
+    ("response", "message"),
+    [
+        (mask("UINT8", [2, 1, 3], bytes(6)), r"answered uint8 \[2, 1, 3\] for one picture, expected \[1, H, W\]"),
+        (mask("FP32", [2, 3, 1, 1], bytes(24)), r"answered \[2, 3, 1, 1\] for one picture"),
+        (mask("INT32", [1, 1, 1], b"\xff\xff\xff\xff"), "answered classes -1 to -1, accepted are 0 to 255"),
+        (mask("INT32", [1, 1, 1], b"\0\1\0\0"), "answered classes 256 to 256"),
+        (mask("UINT8", [1, 1, 1], b"\0", class_names="sky"), "class_names 'sky', expected a JSON list"),
+        (mask("UINT8", [1, 1, 1], b"\0", class_names="[1]"), "expected at most 256 strings"),
+        (mask("UINT8", [1, 1, 1], b"\0", class_colours='["red"]'), "expected colours as #rrggbb"),
+        (mask("UINT8", [1, 1, 1], b"\0", class_colours='["#00ff"]'), "expected colours as #rrggbb"),
+        (answer("UINT8", [1, 1, 1], [b"\0"]), r"answered \['scores'\], not 'mask'"),
+    ],
+)
+def test_a_mask_that_makes_no_sense_is_an_error(response: pb.ModelInferResponse, message: str) -> None:
+    with pytest.raises(InferenceError, match=message):
+        segment_liar(response)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "kind"),
+    [
+        ([SCORES], Kind.CLASSIFIER),
+        ([Tensor(name="x", datatype="FP16", shape=[1000])], Kind.CLASSIFIER),
+        ([MASK], Kind.SEGMENTER),
+        ([Tensor(name="x", datatype="FP32", shape=[-1, 11, -1, -1])], Kind.SEGMENTER),
+        ([Tensor(name="boxes", datatype="FP32", shape=[-1, 100, 4])], Kind.OTHER),
+        ([SCORES, MASK], Kind.OTHER),
+        ([Tensor(name="text", datatype="BYTES", shape=[-1])], Kind.OTHER),
+    ],
+)
+def test_a_models_outputs_tell_what_it_is(outputs: list[Any], kind: Kind) -> None:
+    async def run() -> Kind:
+        metadata = pb.ModelMetadataResponse(inputs=[PICTURE], outputs=outputs)
+        async with (
+            lying(Liar(metadata, None)) as target,
+            InferenceClient(target, "liar", timeout_seconds=20) as client,
+        ):
+            return await client.kind()
+
+    assert asyncio.run(run()) is kind
 
 
 def test_a_server_that_does_not_answer_in_time_is_unavailable() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from services.worker.model import InputError, ModelError, load_model, load_repository
-from tests.worker.models import colours_graph, write_model
+from tests.worker.models import colours_graph, light_graph, write_model
 
 Damage = Callable[[Path], object]
 
@@ -28,6 +28,24 @@ def test_a_repository_serves_every_folder_with_a_manifest(repository: Path) -> N
     assert models["colours"].labels == ("red", "green", "blue: of the sky")
     assert models["colours"].providers == ("CPUExecutionProvider",)
     assert models["colours"].session.get_providers() == ["CPUExecutionProvider"]
+
+
+def test_a_worker_may_serve_a_part_of_a_repository(repository: Path) -> None:
+    assert list(load_repository(repository, only=["prepared"])) == ["prepared"]
+    with pytest.raises(ModelError, match=r"has no \['prepaired'\], it has \['colours', 'prepared'\]"):
+        load_repository(repository, only=["prepaired", "colours"])
+
+
+@pytest.mark.parametrize(
+    ("palette", "message"),
+    [("[[1, 2, 3]]", "1 colours and 2 labels"), ("[[1, 2, 300], [0, 0, 0]]", "palette"), ("red", "palette")],
+)
+def test_a_palette_that_is_none_is_refused(palette: str, message: str, tmp_path: Path) -> None:
+    folder = tmp_path / "light"
+    metadata = {"palette": palette}
+    write_model(folder, light_graph(), labels=["dark", "light"], metadata=metadata, task="segmentation")
+    with pytest.raises(ModelError, match=message):
+        load_model(folder)
 
 
 def test_a_session_has_the_threads_it_was_given(repository: Path) -> None:
