@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch import Tensor
 
+from manypath.checkpoint import random_model
+from manypath.entropy.context import Step
 from manypath.entropy.integer import (
-    FRACTION,
     SIGNED,
     UNSIGNED,
     IntegerDepthwise,
@@ -20,10 +22,10 @@ from manypath.errors import CheckpointError
 def test_a_float32_layer_equals_integer_arithmetic() -> None:
     torch.manual_seed(0)
     layer = IntegerLinear(300, 40)
-    x = torch.randint(0, 256, (7, 300)).float() / 2**FRACTION
+    x = torch.randint(0, 256, (7, 300)).float()
     stored = layer.integers()
-    sums = (x * 2**FRACTION).long() @ stored["weight"].long().T + stored["bias"].long()
-    unit = torch.exp2(stored["shift"].double() + FRACTION)
+    sums = x.long() @ stored["weight"].long().T + stored["bias"].long()
+    unit = torch.exp2(stored["shift"].double())
     with torch.no_grad():
         assert torch.equal(layer(x).double(), sums.double() / unit)
 
@@ -31,8 +33,8 @@ def test_a_float32_layer_equals_integer_arithmetic() -> None:
 def test_freezing_changes_nothing() -> None:
     torch.manual_seed(1)
     for layer, x in (
-        (IntegerLinear(24, 16), torch.randint(-127, 128, (5, 24)).float() / 32),
-        (IntegerDepthwise(6, 2), torch.randint(-127, 128, (1, 5, 4, 6)).float() / 32),
+        (IntegerLinear(24, 16), torch.randint(-127, 128, (5, 24)).float()),
+        (IntegerDepthwise(6, 2), torch.randint(-127, 128, (1, 5, 4, 6)).float()),
     ):
         with torch.no_grad():
             trained = layer(x)
@@ -65,9 +67,42 @@ def test_a_gain_of_more_than_eight_bits_is_refused() -> None:
 
 
 def test_the_grid_rounds_half_to_even_and_clamps() -> None:
-    x = torch.tensor([0.5, 1.5, 2.5, -0.5, 300.0, -300.0]) / 32
-    assert (on_grid(x, SIGNED) * 32).tolist() == [0, 2, 2, 0, 127, -127]
-    assert (on_grid(x, UNSIGNED) * 32).tolist() == [0, 2, 2, 0, 255, 0]
+    x = torch.tensor([0.5, 1.5, 2.5, -0.5, 300.0, -300.0])
+    for training in (True, False):
+        with torch.set_grad_enabled(training):
+            assert on_grid(x.clone(), SIGNED).tolist() == [0, 2, 2, 0, 127, -127]
+            assert on_grid(x.clone(), UNSIGNED).tolist() == [0, 2, 2, 0, 255, 0]
+
+
+def test_filters_come_out_filter_by_filter() -> None:
+    torch.manual_seed(6)
+    layer = IntegerDepthwise(3, 2)
+    x = torch.randint(-127, 128, (1, 4, 5, 3)).float()
+    weight, bias = layer.quantised()
+    channel_by_channel = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=3)
+    expected = channel_by_channel.permute(0, 2, 3, 1)
+    assert torch.equal(layer(x), layer.as_it_comes_out(expected, 3))
+    assert torch.equal(layer(x)[..., 3], expected[..., 1])  # the second filter of the first channel
+
+
+def test_training_walks_the_schedule_with_the_codecs_own_integers() -> None:
+    """With gradients the layers make new tensors, without they work in place: nothing else may differ."""
+    model = random_model("tiny").model
+    random = torch.Generator().manual_seed(8)
+    z = torch.randint(-9, 10, (2, 2, 3, 8), generator=random).float()
+    code = torch.tensor([77, 77])
+    seen: list[list[Tensor]] = []
+    for training in (True, False):
+        noted: list[Tensor] = []
+
+        def visit(_step: Step, where: Tensor, means: Tensor, indexes: Tensor, noted: list[Tensor] = noted) -> Tensor:
+            noted.extend((means.clone(), indexes.clone()))
+            return means + (where % 5)[:, None] - 2.0
+
+        with torch.set_grad_enabled(training):
+            noted.append(model.context.walk(model.h_s(z, code), code, visit))
+        seen.append(noted)
+    assert all(torch.equal(one, other) for one, other in zip(*seen, strict=True))
 
 
 def test_a_mantissa_has_eight_significant_bits() -> None:

@@ -14,10 +14,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manypath.config import ModelConfig
 from manypath.entropy.integer import (
+    FRACTION,
     SIGNED,
     UNSIGNED,
     WIDE,
@@ -113,14 +115,42 @@ class ContextStep(nn.Module):
         with torch.no_grad():
             self.output.weight.mul_(0.1)
 
-    def forward(self, features: Tensor, seen: Tensor | None, where: Tensor, code: Tensor) -> Tensor:
-        """Return the raw outputs [B, P, 2*width] at the positions ``where`` of the grid."""
-        tokens = features.flatten(1, 2)[:, where]
-        if self.near is not None and seen is not None:
-            near = on_grid(self.near(seen), SIGNED)
-            tokens = torch.cat((tokens, near.flatten(1, 2)[:, where]), -1)
-        hidden = on_grid(self.hidden(tokens) + self.offset(code)[:, None], UNSIGNED)
+    def forward(self, tokens: Tensor, seen: Tensor | None, where: Tensor, code: Tensor) -> Tensor:
+        """Return the raw outputs, integers [B, P, 2*width], in steps of 2^-5.
+
+        Args:
+            tokens: features at the step's positions, [B, P, F].
+            seen: latents before this step on the whole grid, [B, h, w, seen].
+            where: the step's positions, [P].
+            code: quality codes, int64 [B], or [1] for all.
+        """
+        weight, bias = self.hidden.quantised()
+        near = self.near
+        features = tokens.shape[-1]
+        hidden = F.linear(tokens, weight[:, :features], bias)
+        if near is not None and seen is not None:
+            around = at(on_grid(near(seen), SIGNED).flatten(1, 2), where)
+            # the sums are exact, so it does not matter that they are made in two parts
+            hidden = _added(hidden, around, near.as_it_comes_out(weight[:, features:], 1))
+        hidden = on_grid(_plus(hidden, (self.offset(code) * 2.0**FRACTION)[:, None]), UNSIGNED)
         return on_grid(self.output(hidden), WIDE)
+
+
+def at(x: Tensor, where: Tensor) -> Tensor:
+    """Return [B, P, C] of [B, h*w, C] at positions int64 [P]; ``x`` itself where these are all."""
+    return x if len(where) == x.shape[1] else x.index_select(1, where)
+
+
+def _plus(x: Tensor, y: Tensor) -> Tensor:
+    return x + y if torch.is_grad_enabled() else x.add_(y)
+
+
+def _added(x: Tensor, more: Tensor, weight: Tensor) -> Tensor:
+    """Return ``x + more @ weight.T``."""
+    if torch.is_grad_enabled():
+        return x + F.linear(more, weight)
+    x.view(-1, x.shape[-1]).addmm_(more.reshape(-1, more.shape[-1]), weight.t())
+    return x
 
 
 class ContextModel(nn.Module):
@@ -140,12 +170,16 @@ class ContextModel(nn.Module):
 
         Args:
             features: from ``HyperSynthesis``, [B, h, w, F].
-            code: quality codes, int64 [B].
+            code: quality codes, int64 [B], or [1] for all.
             visit: turns means and indexes into y_hat at the step's positions.
         """
         b, h, w, _ = features.shape
-        seen_gain, mean_gain = self.seen_gain(code)[:, None], self.mean_gain(code)[:, None]
+        # from steps of 2^-5 to steps of 2^-4, from values to steps of 2^-5
+        mean_gain = self.mean_gain(code)[:, None] * 2.0 ** (MEAN_BITS - FRACTION)
+        seen_gain = self.seen_gain(code)[:, None] * 2.0**FRACTION
         offset = self.index_offset(code)[:, None]
+        every = features.flatten(1, 2)
+        tokens: dict[tuple[int, int], Tensor] = {}
         decoded: list[Tensor] = []
         seen: list[Tensor] = []
         own: Tensor | None = None
@@ -153,20 +187,33 @@ class ContextModel(nn.Module):
             span = slice(step.start, step.start + step.width)
             where = positions(h, w, step.stages, step.stage, features.device)
             context = [*seen, self._seen(own, seen_gain[..., span], h, w)] if own is not None else seen
-            raw = network(features, torch.cat(context, -1) if context else None, where, code)
-            means = on_grid(raw[..., : step.width] * mean_gain[..., span], MEAN_BOUNDS, MEAN_BITS)
-            indexes = raw[..., step.width :] * INDEX_GAIN + offset[..., span]
-            indexes = round_through(_ClampThrough.apply(indexes, 0.0, SCALES - 1.0))  # type: ignore[no-untyped-call]
+            kind = (step.stages, step.stage)
+            if kind not in tokens:
+                tokens[kind] = at(every, where)
+            raw = network(tokens[kind], torch.cat(context, -1) if context else None, where, code)
+            means = on_grid(raw[..., : step.width] * mean_gain[..., span], MEAN_BOUNDS) * 2.0**-MEAN_BITS
+            indexes = _index(raw[..., step.width :], offset[..., span])
             y_hat = visit(step, where, means, indexes)
-            if own is None:
-                own = y_hat.new_zeros(b, h * w, step.width)
-            own = own.index_copy(1, where, y_hat)
+            if step.stages == 1:
+                own = y_hat
+            else:
+                own = (y_hat.new_zeros(b, h * w, step.width) if own is None else own).index_copy(1, where, y_hat)
             if step.stage == step.stages - 1:
                 decoded.append(own)
-                seen.append(self._seen(own, seen_gain[..., span], h, w))
+                if step.number + 1 < len(self.schedule):
+                    seen.append(self._seen(own, seen_gain[..., span], h, w))
                 own = None
         return torch.cat(decoded, -1).view(b, h, w, -1)
 
     def _seen(self, y_hat: Tensor, gain: Tensor, h: int, w: int) -> Tensor:
         clipped = y_hat.clamp(-LATENT_BOUND, LATENT_BOUND)
         return on_grid(clipped * gain, SIGNED).view(y_hat.shape[0], h, w, -1)
+
+
+def _index(raw: Tensor, offset: Tensor) -> Tensor:
+    """Return scale indexes of a step's outputs, which are in steps of 2^-5."""
+    indexes = torch.add(offset, raw, alpha=INDEX_GAIN * 2.0**-FRACTION)
+    if not torch.is_grad_enabled():
+        return indexes.clamp_(0.0, SCALES - 1.0).round_()
+    out: Tensor = _ClampThrough.apply(indexes, 0.0, SCALES - 1.0)  # type: ignore[no-untyped-call]
+    return round_through(out)

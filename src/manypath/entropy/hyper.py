@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from manypath.config import ModelConfig
 from manypath.entropy.integer import (
+    FRACTION,
     SIGNED,
     UNSIGNED,
     IntegerDepthwise,
@@ -18,7 +19,7 @@ from manypath.image import from_tokens
 
 
 class HyperSynthesis(nn.Module):
-    """h_s: z_hat, integers [B, h/4, w/4, K] -> features on the unsigned grid [B, h, w, F]."""
+    """h_s: z_hat, integers [B, h/4, w/4, K] -> features, integers 0..255 [B, h, w, F]."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -32,10 +33,11 @@ class HyperSynthesis(nn.Module):
         self.offset = IntegerOffset(width)
 
     def forward(self, z_hat: Tensor, code: Tensor) -> Tensor:
-        """Return the features for quality codes int64 [B]."""
-        x = on_grid(z_hat * self.input_gain(code)[:, None, None], SIGNED)
+        """Return the features for quality codes int64 [B], or [1] for all."""
+        unit = 2.0**FRACTION
+        x = on_grid(z_hat * (self.input_gain(code) * unit)[:, None, None], SIGNED)
         x = from_tokens(on_grid(self.embed(x), UNSIGNED), 2)  # [B, h/2, w/2, F]
         x = on_grid(self.near1(x), SIGNED)
         x = from_tokens(on_grid(self.split(x), UNSIGNED), 2)  # [B, h, w, F]
         x = on_grid(self.near2(x), SIGNED)
-        return on_grid(self.project(x) + self.offset(code)[:, None, None], UNSIGNED)
+        return on_grid(self.project(x) + (self.offset(code) * unit)[:, None, None], UNSIGNED)

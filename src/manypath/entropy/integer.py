@@ -1,9 +1,9 @@
 """Layers whose results are integers, equal on every device, thread count and instruction set.
 
 Everything here is a dyadic rational carried in float32: weights are int8 times a power of two per output channel,
-activations are int8 or uint8 times 2^-5. Products and partial sums are then integers below 2^24 in their own unit,
-so float32 adds them exactly and in any order; rescaling is a power of two and rounding is half to even. Training
-runs the same arithmetic with a straight-through gradient, so what is shipped is what was trained.
+activations are int8 or uint8, counted in steps of 2^-5. Products and partial sums are then integers below 2^24 in their
+own unit, so float32 adds them exactly and in any order; rescaling is a power of two and rounding is half to even.
+Training runs the same arithmetic with a straight-through gradient, so what is shipped is what was trained.
 
 A trained layer is *frozen* for release: its integers are stored and never derived from floats again.
 """
@@ -38,14 +38,17 @@ class _RoundThrough(torch.autograd.Function):
 
 def round_through(x: Tensor) -> Tensor:
     """Round half to even; the gradient passes unchanged."""
+    if not torch.is_grad_enabled():
+        return torch.round(x)
     out: Tensor = _RoundThrough.apply(x)  # type: ignore[no-untyped-call]
     return out
 
 
-def on_grid(x: Tensor, bounds: tuple[int, int], bits: int = FRACTION) -> Tensor:
-    """Round to multiples of 2^-bits and clamp to ``bounds`` (counted in those multiples)."""
-    unit = 2.0**bits
-    return torch.clamp(round_through(x * unit), bounds[0], bounds[1]) / unit
+def on_grid(x: Tensor, bounds: tuple[int, int]) -> Tensor:
+    """Round to integers and clamp to ``bounds``; in place when no gradient is wanted: ``x`` must be a fresh result."""
+    if not torch.is_grad_enabled():
+        return x.round_().clamp_(*bounds)
+    return torch.clamp(round_through(x), *bounds)
 
 
 class IntegerAffine(nn.Module):
@@ -67,8 +70,12 @@ class IntegerAffine(nn.Module):
         largest = self.weight.detach().abs().flatten(1).amax(1).clamp_min(2.0**-10)
         return torch.floor(torch.log2(127.0 / largest)).clamp(0, 14)
 
-    def _quantised(self) -> tuple[Tensor, Tensor]:
-        """Return weight and bias as dyadic floats."""
+    def quantised(self) -> tuple[Tensor, Tensor]:
+        """Return weight and bias as dyadic floats, the bias in activations' steps: activations in, activations out."""
+        weight, bias = self._dyadic()
+        return weight, bias * 2.0**FRACTION
+
+    def _dyadic(self) -> tuple[Tensor, Tensor]:
         if self.frozen:
             return self.weight, self.bias
         unit = torch.exp2(self._shift())
@@ -82,7 +89,7 @@ class IntegerAffine(nn.Module):
         shift = self._shift()
         unit = torch.exp2(shift)
         column = unit.view(-1, *(1,) * (self.weight.dim() - 1))
-        weight, bias = self._quantised()
+        weight, bias = self._dyadic()
         return {
             "weight": (weight * column).to(torch.int8),
             "shift": shift.to(torch.int8),
@@ -111,32 +118,46 @@ class IntegerAffine(nn.Module):
 
 
 class IntegerLinear(IntegerAffine):
-    """A 1x1 layer as a matrix product: [..., in] -> [..., out], not yet rounded to a grid."""
+    """A 1x1 layer as a matrix product: [..., in] -> [..., out], not yet rounded."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(torch.empty(outputs, inputs).normal_(0, (2.0 / inputs) ** 0.5))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return exact sums."""
-        weight, bias = self._quantised()
+        weight, bias = self.quantised()
         out: Tensor = F.linear(x, weight, bias)
         return out
 
 
 class IntegerDepthwise(IntegerAffine):
-    """A depthwise 3x3 with ``multiplier`` filters per channel, zeros outside: [B, h, w, C] -> [B, h, w, mC]."""
+    """A depthwise 3x3 with ``multiplier`` filters per channel, zeros outside: [B, h, w, C] -> [B, h, w, mC].
+
+    Filter ``f`` of channel ``c`` is stored at ``m * c + f`` and comes out at ``f * C + c``: the convolution then runs
+    on copies of its input side by side with one filter each, which is seven times faster in oneDNN than a multiplier.
+    """
 
     def __init__(self, channels: int, multiplier: int = 1) -> None:
         kernel = torch.empty(channels * multiplier, 1, 3, 3).normal_(0, 0.15)
         kernel[:, :, 1, 1] += 0.5
         super().__init__(kernel)
         self.channels = channels
+        self.multiplier = multiplier
 
     def forward(self, x: Tensor) -> Tensor:
         """Return exact sums."""
-        weight, bias = self._quantised()
-        out: Tensor = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=self.channels)
+        weight, bias = self.quantised()
+        if self.multiplier > 1:
+            x = torch.cat((x,) * self.multiplier, -1)
+            weight, bias = (self.as_it_comes_out(own, 0) for own in (weight, bias))
+        out: Tensor = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=x.shape[-1])
         return out.permute(0, 2, 3, 1)
+
+    def as_it_comes_out(self, stored: Tensor, axis: int) -> Tensor:
+        """Bring an axis of m * C filters, in the order of storage, into the order of the output."""
+        before, after = stored.shape[:axis], stored.shape[axis + 1 :]
+        pairs = stored.reshape(*before, self.channels, self.multiplier, *after)
+        return pairs.transpose(axis, axis + 1).reshape(stored.shape)
 
 
 def mantissa(x: Tensor) -> Tensor:
