@@ -1,21 +1,23 @@
 """Multi-path aggregation: a predictor ranks tokens, a main and side MLPs share them out.
 
-Source: MPA section 3.2 and 3.3. Routing is local here: in each window of 8x8 tokens the ``round(64 * share)``
-most important tokens take the main path, so shapes are fixed, cost falls with the share, and a band of a
-picture routes as the whole picture does.
+Source: MPA section 3.2 and 3.3. A ``Scope`` says which tokens compete. In edge models it is a window of 8x8 tokens, of
+which the ``round(64 * share)`` most important ones take the main path: shapes are fixed, cost falls with the share,
+and a band of a picture routes as the whole picture does. In the published network it is the whole picture.
 """
 
 from __future__ import annotations
 
+import enum
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manypath.config import LEVELS, QUALITY_STEPS, SIDE_WIDTHS, TOKEN_PIXELS, WINDOW_PIXELS
 from manypath.errors import ConfigError
 from manypath.image import from_tokens, to_tokens
-from manypath.mixers import leaky
+from manypath.mixers import START, leaky
 
 WINDOW = WINDOW_PIXELS // TOKEN_PIXELS  # tokens on a window's side
 WINDOW_TOKENS = WINDOW * WINDOW
@@ -41,15 +43,30 @@ class PathMLP(nn.Module):
         return out
 
 
-def make_side(shape: str, channels: int) -> PathMLP:
-    """Return a side MLP: ``inverted`` is as wide as the main path's, the others narrower (``config.SIDE_WIDTHS``).
+class NormedMLP(PathMLP):
+    """The published MLP: normalised input, exact GELU, small random start."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__(channels, hidden)
+        self.norm = nn.LayerNorm(channels)
+        for layer in (self.expand, self.project):
+            nn.init.normal_(layer.weight, std=START)
+            nn.init.zeros_(layer.bias)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """Everything before the last layer."""
+        return F.gelu(self.expand(self.norm(x)))
+
+
+def side_width(shape: str, channels: int) -> int:
+    """Return the hidden width of a side MLP: ``inverted`` is as wide as the main path's, the others narrower.
 
     Raises:
         ConfigError: no such shape.
     """
     if shape not in SIDE_WIDTHS:
         raise ConfigError(f"no side MLP has the shape {shape!r}")
-    return PathMLP(channels, int(channels * SIDE_WIDTHS[shape]))
+    return int(channels * SIDE_WIDTHS[shape])
 
 
 class Predictor(nn.Module):
@@ -73,6 +90,51 @@ class Predictor(nn.Module):
         return logits[..., 0]
 
 
+class PicturePredictor(Predictor):
+    """The published predictor: normalised input, exact GELU, a mean over the whole picture."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.norm = nn.LayerNorm(channels)
+        for layer in (self.reduce, self.combine, self.score):
+            nn.init.normal_(layer.weight, std=START)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the importance (a logit), [B, h, w], of tokens [B, h, w, C]."""
+        local, pooled = F.gelu(self.reduce(self.norm(x))).chunk(2, dim=-1)
+        pooled = pooled.mean(dim=(1, 2), keepdim=True).expand_as(local)
+        logits: Tensor = self.score(F.gelu(self.combine(torch.cat((local, pooled), -1))))
+        return logits[..., 0]
+
+
+class Scope(enum.Enum):
+    """Which tokens compete for the main path."""
+
+    WINDOW = "window"  # those of one window of 8x8
+    PICTURE = "picture"  # all
+
+    def ranks(self, importance: Tensor) -> Tensor:
+        """Rank each token among its competitors, 0 = most important, ties in reading order: [B, h, w] int64."""
+        if self is Scope.WINDOW:
+            return from_tokens(_ranks(to_tokens(importance[..., None], WINDOW)), WINDOW)[..., 0]
+        return _ranks(importance.flatten(1)).view(importance.shape)
+
+    def quota(self, share: float, tokens: int) -> int:
+        """Return how many competitors take the main path on a grid of ``tokens``."""
+        return round(WINDOW_TOKENS * share) if self is Scope.WINDOW else int(tokens * share)
+
+    def quotas(self, share: Tensor, tokens: int) -> Tensor:
+        """Return ``quota`` of each share."""
+        return torch.round(WINDOW_TOKENS * share) if self is Scope.WINDOW else torch.floor(tokens * share)
+
+
+def _ranks(competitors: Tensor) -> Tensor:
+    """Rank along the last axis, the largest first: int64."""
+    order = torch.argsort(competitors, dim=-1, descending=True, stable=True)
+    places = torch.arange(competitors.shape[-1], device=order.device).expand_as(order)
+    return torch.empty_like(order).scatter_(-1, order, places)
+
+
 class Route(NamedTuple):
     """Which tokens of the flattened [B*h*w] take which path: two int64 index vectors."""
 
@@ -82,31 +144,25 @@ class Route(NamedTuple):
 
 def quota(share: float) -> int:
     """Return how many of a window's 64 tokens take the main path."""
-    return round(WINDOW_TOKENS * share)
+    return Scope.WINDOW.quota(share, WINDOW_TOKENS)
 
 
-def _ranks(importance: Tensor) -> Tensor:
-    """Rank each token in its window, 0 = most important, ties in reading order: [B, h, w] int64."""
-    windows = to_tokens(importance[..., None], WINDOW)  # [B, h/8, w/8, 64]
-    order = torch.argsort(windows, dim=-1, descending=True, stable=True)
-    ranks = torch.empty_like(order).scatter_(
-        -1, order, torch.arange(WINDOW_TOKENS, device=order.device).expand_as(order)
-    )
-    return from_tokens(ranks, WINDOW)[..., 0]
-
-
-def route(importance: Tensor, share: float) -> Route:
-    """Choose paths at test time: exactly ``quota(share)`` tokens of each window take the main path.
+def route(importance: Tensor, share: float, scope: Scope = Scope.WINDOW) -> Route:
+    """Choose paths at test time: of each picture or window exactly the scope's quota takes the main path.
 
     Args:
-        importance: float [B, h, w], h and w multiples of 8.
+        importance: float [B, h, w]; for windows, h and w are multiples of 8.
         share: of tokens on the main path, in [0, 1].
+        scope: which tokens compete.
     """
-    main = (_ranks(importance) < quota(share)).flatten()
+    tokens = importance.shape[1] * importance.shape[2]
+    main = (scope.ranks(importance) < scope.quota(share, tokens)).flatten()
     return Route(main.nonzero()[:, 0], (~main).nonzero()[:, 0])
 
 
-def soft_mask(importance: Tensor, share: Tensor, shift: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+def soft_mask(
+    importance: Tensor, share: Tensor, shift: Tensor, noise: Tensor | None, scope: Scope = Scope.WINDOW
+) -> tuple[Tensor, Tensor]:
     """Choose paths in training: the same exact choice forward, a sigmoid's gradient backward.
 
     Args:
@@ -114,14 +170,15 @@ def soft_mask(importance: Tensor, share: Tensor, shift: Tensor, noise: Tensor | 
         share: float [B], each sample's share of tokens on the main path.
         shift: float [B], each sample's learned threshold, added before the sigmoid only.
         noise: float [B, h, w] added to the importance before ranking (exploration), or None.
+        scope: which tokens compete.
 
     Returns:
         The mask, float [B, h, w], 1 where main (straight-through), and the sigmoid it stands on, whose mean
         the ratio loss pulls to the share.
     """
     noisy = importance if noise is None else importance + noise
-    counts = torch.round(WINDOW_TOKENS * share)[:, None, None]
-    hard = (_ranks(noisy.detach()) < counts).to(importance.dtype)
+    counts = scope.quotas(share, importance.shape[1] * importance.shape[2])[:, None, None]
+    hard = (scope.ranks(noisy.detach()) < counts).to(importance.dtype)
     soft = torch.sigmoid(noisy + shift[:, None, None])
     return hard + soft - soft.detach(), soft
 

@@ -2,7 +2,8 @@
 
 What encoder and decoder must agree on (h_s, the context model and the probability tables) is stored as integers and
 named by a digest; the transforms are stored in half precision. A model that only adds side paths keeps its digest,
-so it reads every stream that its parent wrote.
+so it reads every stream that its parent wrote. The published network has floats on both sides of that line and is
+stored in single precision throughout, so that it computes what was published.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from manypath.config import PRESETS, ModelConfig
+from manypath.config import PRESETS, ModelConfig, TinyLICConfig
+from manypath.entropy import multistage
+from manypath.entropy.context import ContextModel
 from manypath.entropy.integer import IntegerAffine, IntegerGain, IntegerOffset
 from manypath.entropy.tables import SCALES, Tables, check_tables, gaussian_row, gaussian_tables, stack
 from manypath.errors import CheckpointError, ConfigError
 from manypath.model import MPAModel
+from manypath.pyramid import PyramidHyperSynthesis
+from manypath.transforms import Analysis, Synthesis
 
 FORMAT = "manypath-model-1"
 DIGEST_BYTES = 4  # of the digest travel in a bitstream
@@ -70,8 +75,8 @@ def export(model: MPAModel, hyper_tables: Tables) -> dict[str, Tensor]:
     inside = tuple(f"{name}." for name in layers)
     for name, parameter in model.state_dict().items():
         if not name.startswith(inside):
-            tensors[name] = parameter if name.endswith(".log2") else parameter.half()
-    latent = gaussian_tables()
+            tensors[name] = parameter if name.endswith(".log2") or not model.exact else parameter.half()
+    latent = gaussian_tables() if model.exact else multistage.gaussian_tables()
     for kind, tables in (("latent", latent), ("hyper", hyper_tables)):
         tensors[f"tables.{kind}.cdf"] = torch.from_numpy(tables.cdf)
         tensors[f"tables.{kind}.bounds"] = torch.from_numpy(tables.bounds)
@@ -202,15 +207,36 @@ def random_model(preset: str, seed: int = 0, sides: tuple[tuple[str, str], ...] 
         torch.manual_seed(seed)
         model = MPAModel(config)
         with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.dim() > 1 and not parameter.any():
-                    parameter.normal_(0, 0.02)  # residual branches begin at zero: give each something to do
-            for inward, outward in ((model.g_a.embed, model.g_s.paint), (model.g_a.merge, model.g_s.split)):
-                nn.init.orthogonal_(inward.weight)
-                outward.weight.copy_(inward.weight.T)
-            model.gain.log2.copy_(torch.linspace(0.0, 4.0, len(model.gain.log2))[:, None])
-            model.inverse_gain.log2.copy_(-model.gain.log2)
-            model.hyper_gain.log2.fill_(2.0)
-            model.context.index_offset.gain.log2.fill_(20.0)
-    rows = [gaussian_row(16.0) for _ in range(config.hyper_channels)]
-    return build(config, export(model, stack(rows)))
+            hyper = _start_published(model) if isinstance(config, TinyLICConfig) else _start_edge(model)
+    return build(config, export(model, hyper))
+
+
+def _start_edge(model: MPAModel) -> Tables:
+    """Give an untrained model something to do; return tables of its hyper-latent."""
+    assert isinstance(model.g_a, Analysis)
+    assert isinstance(model.g_s, Synthesis)
+    assert isinstance(model.context, ContextModel)
+    for parameter in model.parameters():
+        if parameter.dim() > 1 and not parameter.any():
+            parameter.normal_(0, 0.02)  # residual branches begin at zero
+    for inward, outward in ((model.g_a.embed, model.g_s.paint), (model.g_a.merge, model.g_s.split)):
+        nn.init.orthogonal_(inward.weight)
+        outward.weight.copy_(inward.weight.T)
+    model.gain.log2.copy_(torch.linspace(0.0, 4.0, len(model.gain.log2))[:, None])
+    model.inverse_gain.log2.copy_(-model.gain.log2)
+    model.hyper_gain.log2.fill_(2.0)
+    model.context.index_offset.gain.log2.fill_(20.0)
+    return stack([gaussian_row(16.0) for _ in range(model.config.hyper_channels)])
+
+
+def _start_published(model: MPAModel) -> Tables:
+    """Give an untrained published network scales that fit its latents; return tables of its hyper-latent."""
+    assert isinstance(model.h_s, PyramidHyperSynthesis)
+    assert isinstance(model.context, multistage.MultistageContext)
+    model.gain.log2.copy_(torch.linspace(2.0, 6.0, len(model.gain.log2))[:, None])
+    model.inverse_gain.log2.copy_(-model.gain.log2)
+    for network in model.context.slices:
+        assert isinstance(network, multistage.SliceNetwork)
+        assert network.output.bias is not None
+        network.output.bias[: network.width].fill_(2.0)
+    return model.h_s.prior.tables()

@@ -31,7 +31,7 @@ from manypath.errors import BudgetError, DesyncError, ModelMismatchError, Reques
 from manypath.gain import quality_to_code
 from manypath.image import Image, check_image, pad_to, to_image, to_tensor
 from manypath.path import Path, check_path, check_task_share
-from manypath.transforms import Routing, Trace, analysis_reach, synthesis_reach
+from manypath.transforms import Routing, Trace
 
 __all__ = ["Codec", "Reconstruction", "StageTimings", "StreamInfo", "inspect"]
 
@@ -109,8 +109,7 @@ class Codec:
         self.trained_paths: frozenset[str] = frozenset({Path.PERCEPTUAL.value, *sides})
         self._latent_tables = released.latent_tables
         self._coder = SymbolCoder(self._model, released.latent_tables, released.hyper_tables)
-        self._analysis_reach = analysis_reach(self.config)
-        self._synthesis_reach = synthesis_reach(self.config)
+        self._analysis_reach, self._synthesis_reach = self._model.reaches
 
     @classmethod
     def load(cls, model: str | os.PathLike[str] = "edge", *, device: str = "cpu", dtype: str = "float32") -> Codec:
@@ -327,12 +326,13 @@ class Codec:
         stream = self._parse(bitstream, allow_truncated=False)
         code = torch.full((1,), stream.quality_code, device=self._device)
         parts = []
+        skips = self._model.context.SKIPS
         for chunks, (top, bottom) in zip(stream.bands, _band_rows(stream.width, stream.height), strict=True):
             grid = ((bottom - top) // LATENT_PIXELS, _aligned(stream.width) // LATENT_PIXELS)
             bits = np.full(grid[0] * grid[1], 8.0 * len(chunks[0]) / (grid[0] * grid[1]), dtype=np.float32)
 
             def count(_step: Step, where: Tensor, symbols: Symbols, indexes: Symbols, bits: ScoreMap = bits) -> None:
-                bits[where.cpu().numpy()] += code_lengths(self._latent_tables, symbols, indexes)[0].sum(-1)
+                bits[where.cpu().numpy()] += code_lengths(self._latent_tables, symbols, indexes, skip=skips)[0].sum(-1)
 
             self._coder.decode([chunks], code, grid, checksums=[Checksum()], clock=Clock(), listen=count)
             parts.append(bits.reshape(grid))
@@ -358,7 +358,7 @@ class Codec:
         name = check_path(path, self.trained_paths)
         if name == Path.PERCEPTUAL.value or share == 0.0:
             return None
-        return Routing(name, torch.tensor([1.0 - share]), exact=True)
+        return Routing(name, torch.tensor([1.0 - share], dtype=torch.float64), exact=True)
 
     @torch.inference_mode()
     def _decode_group(
@@ -435,12 +435,19 @@ class _Maps:
 
     def __init__(self, height: int, width: int) -> None:
         self._rows, self._columns = (-(-side // TOKEN_PIXELS) for side in (height, width))
+        self._padded_columns = _aligned(width) // TOKEN_PIXELS
         self._parts: list[list[ScoreMap]] = []
 
     def add(self, trace: Trace, top: int, bottom: int, start: int) -> None:
         """Take the padded rows top..bottom from a trace that begins at row ``start``."""
         rows = slice((top - start) // TOKEN_PIXELS, (bottom - start) // TOKEN_PIXELS)
-        self._parts.append([torch.sigmoid(own[0, rows].float()).cpu().numpy() for own in trace.importance])
+        self._parts.append([self._fold(torch.sigmoid(own[:1].float()))[rows] for own in trace.importance])
+
+    def _fold(self, scores: Tensor) -> ScoreMap:
+        """Bring [1, h, w] to the 1/8 grid: means of the tokens where a group's grid is finer."""
+        side = scores.shape[2] // self._padded_columns
+        folded: ScoreMap = torch.nn.functional.avg_pool2d(scores, side)[0].cpu().numpy()
+        return folded
 
     def done(self) -> tuple[ScoreMap, ...]:
         """Return one map a group, without the padding."""

@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from manypath.attention import neighbourhood_attention
 from manypath.errors import ConfigError
 
 SLOPE = 0.1  # of every leaky ReLU in the transforms
+START = 0.02  # standard deviation of an untrained attention block; the published cut at 2 is 100 of them away
 
 
 def leaky(x: Tensor) -> Tensor:
@@ -16,7 +18,7 @@ def leaky(x: Tensor) -> Tensor:
     return F.leaky_relu(x, SLOPE, inplace=not torch.is_grad_enabled())
 
 
-def conv_nhwc(conv: nn.Conv2d, x: Tensor) -> Tensor:
+def conv_nhwc(conv: nn.Module, x: Tensor) -> Tensor:
     """Apply a convolution to [B, h, w, C].
 
     The permuted view is what PyTorch calls channels_last, so nothing is copied on either side.
@@ -65,6 +67,38 @@ class BottleneckMixer(nn.Module):
         """Mix [B, h, w, C]."""
         out: Tensor = self.project(self.hidden(x))
         return out
+
+
+class NeighbourhoodMixer(nn.Module):
+    """Normalise, attend to the window around each token with a bias per offset (MPA section 3.1)."""
+
+    def __init__(self, channels: int, head: int, window: int) -> None:
+        super().__init__()
+        self.head = head
+        self.window = window
+        self.norm = nn.LayerNorm(channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.bias = nn.Parameter(torch.empty(channels // head, 2 * window - 1, 2 * window - 1))
+        self.project = nn.Linear(channels, channels)
+        nn.init.normal_(self.bias, std=START)
+        for layer in (self.qkv, self.project):
+            nn.init.normal_(layer.weight, std=START)
+            nn.init.zeros_(layer.bias)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """Everything before the last layer."""
+        b, h, w, _ = x.shape
+        query, key, value = self.qkv(self.norm(x)).view(b, h, w, 3, -1, self.head).unbind(3)
+        attended = neighbourhood_attention(query * self.head**-0.5, key, value, self.bias, self.window)
+        return attended.reshape(b, h, w, -1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix [B, h, w, C]."""
+        out: Tensor = self.project(self.hidden(x))
+        return out
+
+
+Mixer = DepthwiseMixer | BottleneckMixer | NeighbourhoodMixer
 
 
 def make_mixer(kind: str, channels: int) -> DepthwiseMixer | BottleneckMixer:

@@ -17,14 +17,32 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from manypath.config import QUALITY_STEPS, ModelConfig
+from manypath.config import QUALITY_STEPS, EdgeConfig, ModelConfig, TinyLICConfig
 from manypath.entropy.context import ContextModel, Step
 from manypath.entropy.hyper import HyperSynthesis
 from manypath.entropy.integer import round_through
+from manypath.entropy.multistage import MultistageContext
+from manypath.errors import ConfigError
 from manypath.gain import Gain, main_share
-from manypath.transforms import Analysis, HyperAnalysis, Routing, Synthesis, Trace
+from manypath.pyramid import (
+    REACH,
+    PyramidAnalysis,
+    PyramidHyperAnalysis,
+    PyramidHyperSynthesis,
+    PyramidSynthesis,
+)
+from manypath.transforms import (
+    LOW,
+    Analysis,
+    HyperAnalysis,
+    Routing,
+    Synthesis,
+    Trace,
+    analysis_reach,
+    synthesis_reach,
+)
 
-HYPER_BOUND = 127  # |z_hat| is at most this: int8
+HYPER_BOUND = HyperSynthesis.BOUND
 
 Rate = Callable[[Step, Tensor, Tensor, Tensor], None]
 """Told (step, y, means, indexes) at each step; training's rate model adds up bits from it."""
@@ -57,16 +75,35 @@ class ModelOutput(NamedTuple):
 
 
 class MPAModel(nn.Module):
-    """Multi-path aggregation codec network (MPA, arXiv 2409.19660, on the edge backbone)."""
+    """Multi-path aggregation codec network (MPA, arXiv 2409.19660), on the backbone of its configuration's family.
+
+    Attributes:
+        reaches: margins, in pixels, that the analysis and the synthesis of a band want around it.
+        exact: whether the entropy parameters are integers, equal on every machine and in every batch.
+    """
+
+    g_a: Analysis | PyramidAnalysis
+    g_s: Synthesis | PyramidSynthesis
+    h_a: HyperAnalysis | PyramidHyperAnalysis
+    h_s: HyperSynthesis | PyramidHyperSynthesis
+    context: ContextModel | MultistageContext
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.g_a = Analysis(config)
-        self.g_s = Synthesis(config)
-        self.h_a = HyperAnalysis(config)
-        self.h_s = HyperSynthesis(config)
-        self.context = ContextModel(config)
+        if isinstance(config, EdgeConfig):
+            self.g_a, self.g_s = Analysis(config), Synthesis(config)
+            self.h_a, self.h_s = HyperAnalysis(config), HyperSynthesis(config)
+            self.context = ContextModel(config)
+            self.reaches = (analysis_reach(config), synthesis_reach(config))
+        elif isinstance(config, TinyLICConfig):
+            self.g_a, self.g_s = PyramidAnalysis(config), PyramidSynthesis(config)
+            self.h_a, self.h_s = PyramidHyperAnalysis(config), PyramidHyperSynthesis(config)
+            self.context = MultistageContext(config)
+            self.reaches = (REACH, REACH)
+        else:
+            raise ConfigError(f"no network is built from a {type(config).__name__}")
+        self.exact = isinstance(config, EdgeConfig)
         self.gain = Gain(config.latent_channels)
         self.inverse_gain = Gain(config.latent_channels)
         self.hyper_gain = Gain(config.hyper_channels)
@@ -74,7 +111,17 @@ class MPAModel(nn.Module):
     def analysis_routing(self, code: Tensor, *, exact: bool, noise: bool = False) -> Routing:
         """Return how the analysis routes at quality codes int64 [B] (MPA section 3.2, rho_enc)."""
         quality = 1.0 + code.double() / QUALITY_STEPS
-        return Routing(Analysis.SIDE, main_share(quality).float(), exact, noise)
+        share = main_share(quality)
+        return Routing(LOW, share if exact else share.float(), exact, noise)
+
+    def hyper_latent(self, y: Tensor, code: Tensor) -> Tensor:
+        """Return z, after the hyper gain, of y before its gain."""
+        if isinstance(self.h_a, PyramidHyperAnalysis):
+            z: Tensor = self.h_a(y * self.gain(code)[:, None, None], code)
+        else:
+            z = self.h_a(y)
+        gained: Tensor = z * self.hyper_gain(code)[:, None, None]
+        return gained
 
     def latents(self, x: Tensor, code: Tensor, rate: Rate | None = None, noise: bool = False) -> Latents:
         """Run analysis and estimate.
@@ -89,9 +136,8 @@ class MPAModel(nn.Module):
         y = self.g_a(x, code, self.analysis_routing(code, exact=False, noise=noise), trace)
         with torch.autocast(x.device.type, enabled=False):
             y = y.float()
-            z = self.h_a(y) * self.hyper_gain(code)[:, None, None]
-            z_hat = torch.clamp(round_through(z), -HYPER_BOUND, HYPER_BOUND)
-            features = self.h_s(z_hat, code)
+            z = self.hyper_latent(y, code)
+            features = self.h_s(self.h_s.symbols(z), code)
             gained = (y * self.gain(code)[:, None, None]).flatten(1, 2)
 
             def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:

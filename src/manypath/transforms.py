@@ -12,6 +12,7 @@ untrained transforms are linear; ``linear_start`` in the lab sets them to a bloc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -21,19 +22,20 @@ from manypath.aggregation import (
     PathMLP,
     Predictor,
     Route,
+    Scope,
     level_shift,
     logistic_noise,
-    make_side,
-    quota,
     route,
+    side_width,
     soft_mask,
 )
-from manypath.config import LATENT_PIXELS, TOKEN_PIXELS, WINDOW_PIXELS, ModelConfig
+from manypath.config import LATENT_PIXELS, TOKEN_PIXELS, WINDOW_PIXELS, EdgeConfig
 from manypath.gain import Gain
 from manypath.image import from_tokens, to_tokens
-from manypath.mixers import conv_nhwc, leaky, make_mixer
+from manypath.mixers import Mixer, conv_nhwc, leaky, make_mixer
 
 MAIN = "main"
+LOW = "low"  # the analysis' cheap path, for what needs few bits
 
 
 class Routing(NamedTuple):
@@ -74,14 +76,39 @@ def _add_scaled(x: Tensor, hidden: Tensor, last: nn.Linear, gain: Tensor) -> Ten
     return out
 
 
+class Kit(NamedTuple):
+    """What groups are built from: here the families of models differ.
+
+    Attributes:
+        mixer: makes one for so many channels.
+        mlp: makes one for so many channels, so many of them hidden.
+        predictor: makes one for so many channels.
+        scope: which tokens compete for the main path.
+        skip: whether a group adds its input to its output.
+    """
+
+    mixer: Callable[[int], Mixer]
+    mlp: Callable[[int, int], PathMLP]
+    predictor: Callable[[int], Predictor]
+    scope: Scope
+    skip: bool
+
+
+def edge_kit(mixer: str) -> Kit:
+    """Return the kit of an edge model with the mixer of that name."""
+    return Kit(lambda channels: make_mixer(mixer, channels), PathMLP, Predictor, Scope.WINDOW, skip=False)
+
+
 class Block(nn.Module):
     """``x + g1 * mixer(x)``, then ``x + g2 * mlp(x)`` with the MLP split into paths."""
 
-    def __init__(self, channels: int, mixer: str, sides: dict[str, str]) -> None:
+    def __init__(self, channels: int, kit: Kit, sides: dict[str, str]) -> None:
         super().__init__()
-        self.mixer = make_mixer(mixer, channels)
-        self.main_mlp = PathMLP(channels, 2 * channels)
-        self.side_mlps = nn.ModuleDict({name: make_side(shape, channels) for name, shape in sides.items()})
+        self.mixer = kit.mixer(channels)
+        self.main_mlp = kit.mlp(channels, 2 * channels)
+        self.side_mlps = nn.ModuleDict(
+            {name: kit.mlp(channels, side_width(shape, channels)) for name, shape in sides.items()}
+        )
         self.mixer_gain = Gain(channels)
         self.mlp_gain = Gain(channels)
 
@@ -123,13 +150,19 @@ class Block(nn.Module):
 class Group(nn.Module):
     """Blocks that share one choice of paths, and the predictors that make it, one per side path."""
 
-    def __init__(self, channels: int, depth: int, mixer: str, sides: dict[str, str]) -> None:
+    def __init__(self, channels: int, depth: int, kit: Kit, sides: dict[str, str]) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(channels, mixer, sides) for _ in range(depth))
-        self.predictors = nn.ModuleDict({name: Predictor(channels) for name in sides})
+        self.blocks = nn.ModuleList(Block(channels, kit, sides) for _ in range(depth))
+        self.predictors = nn.ModuleDict({name: kit.predictor(channels) for name in sides})
+        self.scope = kit.scope
+        self.skip = kit.skip
 
     def forward(self, x: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None) -> Tensor:
         """Transform [B, h, w, C]; without routing every token takes the main path."""
+        out = self._transform(x, code, routing, trace)
+        return x + out if self.skip else out
+
+    def _transform(self, x: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None) -> Tensor:
         if routing is None or routing.side not in self.predictors:
             return self._one_path(x, code, MAIN)
         predictor = self.predictors[routing.side]
@@ -139,7 +172,7 @@ class Group(nn.Module):
         importance = predictor(x)
         noise = logistic_noise(importance) if routing.noise else None
         level = code if routing.level is None else routing.level
-        mask, soft = soft_mask(importance, routing.share, level_shift(predictor, level), noise)
+        mask, soft = soft_mask(importance, routing.share, level_shift(predictor, level), noise, self.scope)
         if trace is not None:
             trace.importance.append(importance)
             trace.soft_share.append(soft.mean(dim=(1, 2)))
@@ -150,13 +183,15 @@ class Group(nn.Module):
 
     def _exact(self, x: Tensor, code: Tensor, routing: Routing, predictor: Predictor, trace: Trace | None) -> Tensor:
         share = float(routing.share.reshape(-1)[0])
-        mixed = 0 < quota(share) < quota(1.0)
+        tokens = x.shape[1] * x.shape[2]
+        main_tokens = self.scope.quota(share, tokens)
+        mixed = 0 < main_tokens < self.scope.quota(1.0, tokens)
         importance = predictor(x) if mixed or trace is not None else None
         if trace is not None and importance is not None:
             trace.importance.append(importance)
         if not mixed or importance is None:
-            return self._one_path(x, code, routing.side if quota(share) == 0 else MAIN)
-        chosen = route(importance, share)
+            return self._one_path(x, code, MAIN if main_tokens else routing.side)
+        chosen = route(importance, share, self.scope)
         for block in self.blocks:
             assert isinstance(block, Block)
             x = block.routed(x, code, routing.side, chosen)
@@ -169,20 +204,19 @@ class Group(nn.Module):
         return x
 
 
-def _coarse(config: ModelConfig) -> Group:
-    return Group(config.latent_channels, config.coarse_depth, config.mixer, {})
+def _coarse(config: EdgeConfig) -> Group:
+    return Group(config.latent_channels, config.coarse_depth, edge_kit(config.mixer), {})
 
 
 class Analysis(nn.Module):
     """g_a: picture [B, H, W, 3] in [0, 1], sides multiples of 64 -> y [B, H/16, W/16, M]."""
 
-    SIDE = "low"  # the cheap path for what needs few bits
-
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: EdgeConfig) -> None:
         super().__init__()
         self.embed = nn.Linear(3 * TOKEN_PIXELS**2, config.channels)
         self.groups = nn.ModuleList(
-            Group(config.channels, depth, config.mixer, {self.SIDE: "bottleneck"}) for depth in config.analysis_depths
+            Group(config.channels, depth, edge_kit(config.mixer), {LOW: "bottleneck"})
+            for depth in config.analysis_depths
         )
         self.merge = nn.Linear(4 * config.channels, config.latent_channels)
         self.coarse = _coarse(config)
@@ -199,13 +233,13 @@ class Analysis(nn.Module):
 class Synthesis(nn.Module):
     """g_s: y_hat after the inverse gain [B, h, w, M] -> picture [B, 16h, 16w, 3], not clamped."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: EdgeConfig) -> None:
         super().__init__()
         sides = dict(config.sides)
         self.coarse = _coarse(config)
         self.split = nn.Linear(config.latent_channels, 4 * config.channels)
         self.groups = nn.ModuleList(
-            Group(config.channels, depth, config.mixer, sides) for depth in config.synthesis_depths
+            Group(config.channels, depth, edge_kit(config.mixer), sides) for depth in config.synthesis_depths
         )
         self.paint = nn.Linear(config.channels, 3 * TOKEN_PIXELS**2)
 
@@ -223,7 +257,7 @@ class Synthesis(nn.Module):
 class HyperAnalysis(nn.Module):
     """h_a: y before the gain [B, h, w, M] -> z [B, h/4, w/4, K]."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: EdgeConfig) -> None:
         super().__init__()
         width = config.features
         self.reduce = nn.Linear(config.latent_channels, width)
@@ -252,12 +286,12 @@ def _reach(coarse_depth: int, depths: tuple[int, ...]) -> int:
     return -(-(reach + LATENT_PIXELS * coarse_depth) // WINDOW_PIXELS) * WINDOW_PIXELS
 
 
-def analysis_reach(config: ModelConfig) -> int:
+def analysis_reach(config: EdgeConfig) -> int:
     """Return the margin, in pixels, that makes a band's latents independent of where the picture was cut."""
     coarse_first = -(-LATENT_PIXELS * config.coarse_depth // WINDOW_PIXELS) * WINDOW_PIXELS
     return coarse_first + _reach(0, config.analysis_depths)
 
 
-def synthesis_reach(config: ModelConfig) -> int:
+def synthesis_reach(config: EdgeConfig) -> int:
     """Return the margin, in pixels, that makes a band's picture independent of where the picture was cut."""
     return _reach(config.coarse_depth, config.synthesis_depths)

@@ -12,10 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from manypath.config import LEVELS, TOKEN_PIXELS
+from manypath.config import LEVELS, TOKEN_PIXELS, EdgeConfig
+from manypath.entropy.context import ContextModel
 from manypath.entropy.tables import SCALE_MAX, SCALE_MIN, SCALES
+from manypath.errors import ConfigError
 from manypath.image import to_tokens
 from manypath.model import MPAModel
+from manypath.transforms import Analysis, Synthesis
 from manypath_lab.data import PictureSet
 from manypath_lab.losses import rate_weights
 
@@ -43,25 +46,31 @@ def quantiser_step(rate_weight: float) -> float:
 
 @torch.no_grad()
 def linear_start(model: MPAModel, pictures: PictureSet, seed: int) -> Tensor:
-    """Set the linear layers, gains and context tables; return each latent channel's deviation before the gain."""
-    config = model.config
+    """Set the linear layers, gains and context tables; return each latent channel's deviation before the gain.
+
+    Raises:
+        ConfigError: the model's transforms have no linear layers to set.
+    """
+    config, g_a, g_s, context = model.config, model.g_a, model.g_s, model.context
+    if not (isinstance(config, EdgeConfig) and isinstance(g_a, Analysis) and isinstance(g_s, Synthesis)):
+        raise ConfigError(f"a linear start is for edge models; got {config.name!r}")
+    assert isinstance(context, ContextModel)  # for the type checker: an edge model's is
     crops = pictures.crops(np.random.default_rng(seed), PATCHES // 16, 64)
     tokens = to_tokens(crops - 0.5, TOKEN_PIXELS)
     fine, _ = _principal(tokens.reshape(-1, tokens.shape[-1]), config.channels)
     coarse_in = to_tokens(tokens @ fine.T, 2)
     coarse, deviation = _principal(coarse_in.reshape(-1, coarse_in.shape[-1]), config.latent_channels)
-    model.g_a.embed.weight.copy_(fine)
-    model.g_a.merge.weight.copy_(coarse)
-    model.g_s.split.weight.copy_(coarse.T)
-    model.g_s.paint.weight.copy_(fine.T)
-    for layer in (model.g_a.embed, model.g_a.merge, model.g_s.split, model.g_s.paint):
+    g_a.embed.weight.copy_(fine)
+    g_a.merge.weight.copy_(coarse)
+    g_s.split.weight.copy_(coarse.T)
+    g_s.paint.weight.copy_(fine.T)
+    for layer in (g_a.embed, g_a.merge, g_s.split, g_s.paint):
         layer.bias.zero_()
     steps = torch.tensor([quantiser_step(weight) for weight in rate_weights()])
     log2_gain = -torch.log2(steps)[:, None].expand(LEVELS, config.latent_channels)
     model.gain.log2.copy_(log2_gain)
     model.inverse_gain.log2.copy_(-log2_gain)
     log2_deviation = torch.log2(deviation)[None] + log2_gain  # of the gained latent
-    context = model.context
     context.seen_gain.gain.log2.copy_((math.log2(SEEN_UNITS) - log2_deviation).clamp_max(math.log2(SEEN_LIMIT)))
     context.mean_gain.gain.log2.copy_(log2_deviation)
     per_octave = (SCALES - 1) / math.log2(SCALE_MAX / SCALE_MIN)

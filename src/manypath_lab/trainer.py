@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from manypath.config import LEVELS, PRESETS, QUALITY_CODES, QUALITY_STEPS
+from manypath.config import LEVELS, PRESETS, QUALITY_CODES, QUALITY_STEPS, EdgeConfig
+from manypath.errors import ConfigError
 from manypath.image import to_image
 from manypath.model import MPAModel
 from manypath_lab.data import PictureSet
@@ -29,7 +30,11 @@ class TrainingNetwork(nn.Module):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         config = PRESETS[recipe.preset]
-        self.model = MPAModel(dataclasses.replace(config, mixer=recipe.mixer) if recipe.mixer else config)
+        if recipe.mixer:
+            if not isinstance(config, EdgeConfig):
+                raise ConfigError(f"only edge models have a choice of mixer; the preset is {recipe.preset!r}")
+            config = dataclasses.replace(config, mixer=recipe.mixer)
+        self.model = MPAModel(config)
         self.rate = RateModel(config)
 
 

@@ -5,7 +5,7 @@ import torch
 
 from manypath.aggregation import WINDOW_TOKENS, quota, route, soft_mask
 from manypath.gain import main_share
-from manypath.transforms import Group
+from manypath.transforms import Group, edge_kit
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.77, 1.0])
@@ -43,7 +43,7 @@ def test_the_trained_mask_carries_a_gradient_to_the_importance() -> None:
 
 def test_gathering_equals_blending_both_paths() -> None:
     torch.manual_seed(4)
-    group = Group(32, 2, "depthwise", {"low": "bottleneck"}).eval()
+    group = Group(32, 2, edge_kit("depthwise"), {"low": "bottleneck"}).eval()
     for parameter in group.parameters():
         if parameter.dim() > 1 and parameter.shape[0] != 8:
             torch.nn.init.normal_(parameter, std=0.1)

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from manypath.config import ModelConfig
+from manypath.config import EdgeConfig
 from manypath.entropy.integer import (
     FRACTION,
     SIGNED,
@@ -62,7 +62,7 @@ Visitor = Callable[[Step, Tensor, Tensor, Tensor], Tensor]
 """(step, positions [P], means [B, P, width], indexes float [B, P, width]) -> y_hat [B, P, width]."""
 
 
-def schedule(config: ModelConfig) -> tuple[Step, ...]:
+def schedule(config: EdgeConfig) -> tuple[Step, ...]:
     """Return the steps of a model, in coding order."""
     steps: list[Step] = []
     start = 0
@@ -104,7 +104,7 @@ class _ClampThrough(torch.autograd.Function):
 class ContextStep(nn.Module):
     """One step's network: (features, seen latents) -> means and scale indexes."""
 
-    def __init__(self, config: ModelConfig, step: Step) -> None:
+    def __init__(self, config: EdgeConfig, step: Step) -> None:
         super().__init__()
         seen = step.start + (step.width if step.stage else 0)
         self.width = step.width
@@ -156,7 +156,9 @@ def _added(x: Tensor, more: Tensor, weight: Tensor) -> Tensor:
 class ContextModel(nn.Module):
     """The schedule's networks and the tables that carry them across qualities."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    SKIPS = True  # symbols of the smallest scale are zero by agreement
+
+    def __init__(self, config: EdgeConfig) -> None:
         super().__init__()
         latent = config.latent_channels
         self.schedule = schedule(config)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from manypath.config import ModelConfig
+from manypath.config import EdgeConfig
 from manypath.entropy.integer import (
     FRACTION,
     SIGNED,
@@ -14,6 +15,7 @@ from manypath.entropy.integer import (
     IntegerLinear,
     IntegerOffset,
     on_grid,
+    round_through,
 )
 from manypath.image import from_tokens
 
@@ -21,7 +23,9 @@ from manypath.image import from_tokens
 class HyperSynthesis(nn.Module):
     """h_s: z_hat, integers [B, h/4, w/4, K] -> features, integers 0..255 [B, h, w, F]."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    BOUND = 127  # |z_hat| is at most this: int8
+
+    def __init__(self, config: EdgeConfig) -> None:
         super().__init__()
         width = config.features
         self.input_gain = IntegerGain(config.hyper_channels)
@@ -31,6 +35,10 @@ class HyperSynthesis(nn.Module):
         self.near2 = IntegerDepthwise(width)
         self.project = IntegerLinear(width, width)
         self.offset = IntegerOffset(width)
+
+    def symbols(self, z: Tensor) -> Tensor:
+        """Return z, after the hyper gain, as whole numbers."""
+        return torch.clamp(round_through(z), -self.BOUND, self.BOUND)
 
     def forward(self, z_hat: Tensor, code: Tensor) -> Tensor:
         """Return the features for quality codes int64 [B], or [1] for all."""

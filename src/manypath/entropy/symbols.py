@@ -13,7 +13,7 @@ from manypath.entropy.coder import Checksum, ChunkDecoder, ChunkEncoder, Escapes
 from manypath.entropy.context import Step
 from manypath.entropy.tables import Tables
 from manypath.errors import FormatError
-from manypath.model import HYPER_BOUND, MPAModel
+from manypath.model import MPAModel
 
 Chunks = tuple[bytes, ...]
 Listener = Callable[[Step, Tensor, Symbols, Symbols], None]
@@ -51,7 +51,7 @@ class SymbolCoder:
 
     def __init__(self, model: MPAModel, latent_tables: Tables, hyper_tables: Tables) -> None:
         self._model = model
-        self._latent = Rows(latent_tables, skip=True)
+        self._latent = Rows(latent_tables, skip=model.context.SKIPS)
         self._hyper = Rows(hyper_tables, skip=False)
         self.slices = len(model.config.slices)
         self.chunks = self.slices + 2
@@ -73,8 +73,11 @@ class SymbolCoder:
         """
         model = self._model
         b = y.shape[0]
+        if b > 1 and not model.exact:  # floats of a batch may differ from those of one, and the reader has one
+            codes = code.expand(b)
+            return [self.encode(y[i : i + 1], codes[i : i + 1], checksums[i : i + 1], clock)[0] for i in range(b)]
         escapes = [Escapes() for _ in range(b)]
-        z = torch.round(model.h_a(y) * model.hyper_gain(code)[:, None, None]).clamp_(-HYPER_BOUND, HYPER_BOUND)
+        z = model.h_s.symbols(model.hyper_latent(y, code))
         hyper: list[bytes] = []
         rows = self._hyper_rows(z.shape[1] * z.shape[2])
         with clock:
@@ -126,6 +129,21 @@ class SymbolCoder:
         model, config = self._model, self._model.config
         b, (h, w) = len(chunks), grid
         present = self.chunks if present is None else present
+        if b > 1 and not model.exact:
+            return torch.cat(
+                [
+                    self.decode(
+                        chunks[i : i + 1],
+                        code.expand(b)[i : i + 1],
+                        grid,
+                        checksums=checksums[i : i + 1],
+                        clock=clock,
+                        present=present,
+                        listen=listen,
+                    )
+                    for i in range(b)
+                ]
+            )
         if present < 1:
             raise FormatError("not even the first chunk is there: nothing can be decoded")
         escapes = [Escapes(own[-1], lost=present < self.chunks) for own in chunks]
@@ -137,8 +155,8 @@ class SymbolCoder:
                 for i in range(b)
             ]
         z = torch.from_numpy(np.stack(read)).to(code.device).float().view(b, *z_shape)
-        if float(z.abs().max()) > HYPER_BOUND:
-            raise FormatError(f"a hyper-latent symbol exceeds {HYPER_BOUND}")
+        if float(z.abs().max()) > model.h_s.BOUND:
+            raise FormatError(f"a hyper-latent symbol exceeds {model.h_s.BOUND}")
         features = model.h_s(z, code)
         decoders: list[ChunkDecoder] = []
 

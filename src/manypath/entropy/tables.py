@@ -87,8 +87,8 @@ def gaussian_tables() -> Tables:
     return stack([gaussian_row(scale) for scale in scale_table().tolist()])
 
 
-def code_lengths(tables: Tables, symbols: Integers, indexes: Integers) -> npt.NDArray[np.float32]:
-    """Return the ideal code length of each symbol in bits, of its table's index; skipped ones cost nothing.
+def code_lengths(tables: Tables, symbols: Integers, indexes: Integers, *, skip: bool = True) -> npt.NDArray[np.float32]:
+    """Return the ideal code length of each symbol in bits, of its table's index; with ``skip``, skipped ones are free.
 
     A symbol beyond its table costs what the table's last symbol does: the excess, in the escapes, is not counted.
     """
@@ -96,7 +96,7 @@ def code_lengths(tables: Tables, symbols: Integers, indexes: Integers) -> npt.ND
     cell = np.clip(symbols, -bounds, bounds) + bounds
     counts = tables.cdf[indexes, cell + 1] - tables.cdf[indexes, cell]
     bits = PROBABILITY_BITS - np.log2(counts)
-    return np.where(indexes == SKIPPED_INDEX, 0.0, bits).astype(np.float32)
+    return np.where(skip & (indexes == SKIPPED_INDEX), 0.0, bits).astype(np.float32)
 
 
 def check_tables(tables: Tables, count: int) -> None:
