@@ -14,20 +14,21 @@ from PIL import Image
 
 from manypath.errors import CheckpointError
 from manypath_cli.classifier import add_parser
-from manypath_lab.classifier_export import ClassifierExport, export_classifier, labels, load_network
+from manypath_lab.classifier_export import export_classifier, labels, load_network
+from manypath_lab.model_repository import ModelExport
 
 Classify = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
 
 @pytest.fixture(scope="module")
-def export(tmp_path_factory: pytest.TempPathFactory) -> ClassifierExport:
+def export(tmp_path_factory: pytest.TempPathFactory) -> ModelExport:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MANYPATH_CACHE", str(tmp_path_factory.mktemp("cache")))
         return export_classifier()
 
 
 @pytest.fixture(scope="module")
-def onnx_classify(export: ClassifierExport) -> Classify:
+def onnx_classify(export: ModelExport) -> Classify:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(export.folder / "model.onnx", options, providers=["CPUExecutionProvider"])
@@ -79,7 +80,7 @@ def test_probabilities_sum_to_one(onnx_classify: Classify) -> None:
     np.testing.assert_allclose(onnx_classify(images).sum(axis=1), 1, atol=1e-5)
 
 
-def test_the_manifest_describes_the_model_and_carries_its_digest(export: ClassifierExport) -> None:
+def test_the_manifest_describes_the_model_and_carries_its_digest(export: ModelExport) -> None:
     manifest = json.loads((export.folder / "model.json").read_text(encoding="utf-8"))
     assert manifest["sha256"] == export.sha256
     assert manifest["sha256"] == hashlib.sha256((export.folder / "model.onnx").read_bytes()).hexdigest()
@@ -87,7 +88,7 @@ def test_the_manifest_describes_the_model_and_carries_its_digest(export: Classif
     assert manifest["outputs"] == [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 1000]}]
 
 
-def test_every_class_has_a_name_of_its_own(export: ClassifierExport) -> None:
+def test_every_class_has_a_name_of_its_own(export: ModelExport) -> None:
     names = (export.folder / "labels.txt").read_text(encoding="utf-8").splitlines()
     assert names == labels()
     assert len(set(names)) == len(names) == 1000

