@@ -75,11 +75,11 @@ def _offsets(run: Run, window: int, length: int) -> tuple[Tensor, Tensor]:
 
 
 @functools.lru_cache(maxsize=256)
-def _bias_index(rows: Run, columns: Run, window: int, height: int, width: int, device: torch.device) -> Tensor:
+def _bias_index(rows: Run, columns: Run, window: int, grid: tuple[int, int], device: torch.device) -> Tensor:
     """Return places in the flattened bias table, int64 [queries, keys]; the place behind its end is minus infinity."""
     with torch.inference_mode(mode=False):  # what is cached must serve training as well
-        row_seen, row = _offsets(rows, window, height)
-        column_seen, column = _offsets(columns, window, width)
+        row_seen, row = _offsets(rows, window, grid[0])
+        column_seen, column = _offsets(columns, window, grid[1])
         seen = row_seen[:, None, :, None] & column_seen[None, :, None, :]
         place = row[:, None, :, None] * (2 * window - 1) + column[None, :, None, :]
         index = torch.where(seen, place, (2 * window - 1) ** 2)
@@ -115,7 +115,7 @@ def tiled_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, win
     table = F.pad(bias.flatten(1), (0, 1), value=float("-inf")).to(query.dtype)
     for rows in plan(h, window):
         for columns in plan(w, window):
-            own = table[:, _bias_index(rows, columns, window, h, w, query.device)]  # [heads, queries, keys]
+            own = table[:, _bias_index(rows, columns, window, (h, w), query.device)]  # [heads, queries, keys]
             per_row = b * columns.tiles * own.numel()
             step = max(1, PIECE // per_row)
             for first in range(0, rows.tiles, step):

@@ -19,10 +19,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from manypath import checkpoint
 from manypath.config import PUBLISHED_SIDES, TINYLIC, TinyLICConfig
 from manypath.entropy.multistage import PATTERNS, entropy_widths, scale_table
 from manypath.errors import CheckpointError
 from manypath.model import MPAModel
+from manypath.pyramid import PyramidHyperSynthesis
 from manypath.transforms import LOW
 
 SMALLEST_GAIN = 2.0**-126  # normal numbers end here
@@ -179,6 +181,17 @@ def load_published(tensors: Mapping[str, Tensor]) -> MPAModel:
         for name, pieces in wanted.items():
             _place(name, tensors[name], pieces, own)
     return model.eval().requires_grad_(False)
+
+
+def convert(file: str | os.PathLike[str]) -> bytes:
+    """Return a released checkpoint, as a safetensors file, of a published one.
+
+    Raises:
+        CheckpointError: see ``read_published`` and ``load_published``.
+    """
+    model = load_published(read_published(file))
+    assert isinstance(model.h_s, PyramidHyperSynthesis)  # for the type checker: a published model's is
+    return checkpoint.to_bytes(model.config, checkpoint.export(model, model.h_s.prior.tables()))
 
 
 def _some(found: list[str]) -> str:

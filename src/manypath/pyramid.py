@@ -135,7 +135,7 @@ class PyramidHyperSynthesis(nn.Module):
 
     def forward(self, symbols: Tensor, code: Tensor) -> Tensor:
         """Return the features for quality codes int64 [B]."""
-        x = (symbols + self.prior.medians) * self.input_gain(code)[:, None, None]
+        x: Tensor = (symbols + self.prior.medians) * self.input_gain(code)[:, None, None]
         for group, up in zip(self.groups, self.ups, strict=True):
             x = conv_nhwc(up, group(x, code, None, None))
         return x

@@ -1,4 +1,4 @@
-"""``manypath models``: which models are here, what one is made of, and how a training run becomes one."""
+"""``manypath models``: which models are here, what one is made of, and how a run or a published file becomes one."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ examples:
   manypath models show edge                           shape, digest, paths, size
   manypath models show runs/edge.safetensors --json
   manypath models export runs/stage1 --output edge.safetensors
+  manypath models import --from upstream mpa.pth.tar --output mpa.safetensors
   manypath models merge edge runs/cls.safetensors runs/seg.safetensors --output all.safetensors
 """
 
@@ -63,6 +64,20 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     export.add_argument("--start", default="edge", help="of a side's run: the model that gets the side (default: edge)")
     export.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
     export.set_defaults(func=export_model)
+
+    imported = actions.add_parser(
+        "import",
+        help="turn a published checkpoint into a model file",
+        description="Take a checkpoint of the published MPA network, every tensor accounted for, into a model file. "
+        "The checkpoint is a pickle: it is opened as plain tensors only, and refused if it holds anything else.",
+        epilog="example:\n  manypath models import --from upstream mpa.pth.tar --output mpa.safetensors",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    imported.add_argument("checkpoint", help="the published file")
+    imported.add_argument("--from", dest="origin", required=True, choices=("upstream",), help="whose names it uses")
+    imported.add_argument("-o", "--output", required=True, metavar="FILE", help="a .safetensors file")
+    imported.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
+    imported.set_defaults(func=import_model)
 
     merge = actions.add_parser(
         "merge",
@@ -133,6 +148,18 @@ def export_model(args: argparse.Namespace) -> int:
 
         return _write(output, sides.to_bytes(export_side(run, sides.read(args.start))))
     return _write(output, export_run(run))
+
+
+def import_model(args: argparse.Namespace) -> int:
+    """Turn a published checkpoint into a model file.
+
+    Raises:
+        UsageError: the output's name does not fit, or it exists.
+        CheckpointError: the file is not a checkpoint of plain tensors, or a tensor is missing, left over or misshapen.
+    """
+    from manypath import published
+
+    return _write(_new_file(args), published.convert(args.checkpoint))
 
 
 def merge_models(args: argparse.Namespace) -> int:
