@@ -80,8 +80,8 @@ _UNAVAILABLE = (
 _Response = TypeVar("_Response")
 _Answer = TypeVar("_Answer")
 Image = npt.NDArray[np.uint8]
-LONGEST_SIDE = 1024
-"""Pixels of the longest side that a segmenter of any size is given."""
+LONGEST_SIDE = 480
+"""Pixels of the longest side that a segmenter of any size is given; ours was trained on pictures of that size."""
 
 
 class InferenceError(Exception):

@@ -43,7 +43,7 @@ class DecoderSettings(CodecSettings):
         10.0, gt=0, le=600, description="Longest wait for a worker; the caller's deadline may be earlier."
     )
     segmenter_side: int = Field(
-        1024,
+        480,
         ge=32,
         le=16384,
         description="Longest side, in pixels, of what a segmenter of any size is shown; larger pictures are shrunk for "

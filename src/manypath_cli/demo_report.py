@@ -1,193 +1,92 @@
-"""What the demo shows: a table, pictures side by side, and what Prometheus would scrape."""
+"""What the demo prints: tables, and what Prometheus would scrape."""
 
 from __future__ import annotations
 
-import io
-import math
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image as PillowImage
-from PIL import ImageDraw, ImageFont
 
-from manypath.errors import ManypathError
-from manypath_cli.pictures import read_picture
-
-if TYPE_CHECKING:
-    from manypath_api.v1 import codec_pb2 as pb
-
-Image = npt.NDArray[np.uint8]
-Labels = list[tuple[str, float]]  # name and probability, best first
+from manypath_cli.demo_camera import CLASSIFICATION, PATHS, SEGMENTATION, Report
+from manypath_cli.demo_pictures import JPEG, ORIGINAL, Panel
 
 _SHOWN_METRICS = ("grpc_server_handled_total", "codec_bitstream_bytes_sum", "codec_rate_bpp_sum", "codec_queue_depth")
-_GAP, _CAPTION = 12, 44  # pixels
 _COLUMN = 36  # characters of a column of labels
 
 
-class DemoError(ManypathError):
-    """A service refused the demo's picture, or did not answer."""
-
-
-class Report(NamedTuple):
-    """What the camera learnt. Seconds are medians of warm calls, except ``first_seconds``."""
-
-    facts: pb.BitstreamFacts
-    bitstream: bytes
-    file_bytes: int
-    reconstruction: Image
-    route: pb.Route
-    classifier: str
-    labels: Labels
-    first_seconds: float
-    labels_seconds: float
-    picture_seconds: float
-    encoder_stages: dict[str, float]
-    decoder_stages: dict[str, float]
-    device: str
-
-
-class Jpeg(NamedTuple):
-    """The photo as the best JPEG (4:2:0, optimised) that takes no more bytes than our bitstream.
-
-    Attributes:
-        image: decoded, uint8 [H, W, 3].
-        size: of the file, bytes.
-        quality: Pillow's, 1..95.
-    """
-
-    image: Image
-    size: int
-    quality: int
-
-
-def read(file: bytes) -> Image:
-    """Return the photo as the encoder will see it, uint8 [H, W, 3].
-
-    Raises:
-        ImageError: it is none.
-    """
-    return read_picture(file)
-
-
-def decode_picture(file: bytes) -> Image:
-    """Return a picture file of our own making, uint8 [H, W, 3]."""
-    return np.asarray(PillowImage.open(io.BytesIO(file)).convert("RGB"))
-
-
-def psnr(one: Image, other: Image) -> float:
-    """Return the peak signal-to-noise ratio in dB over all samples."""
-    error = float(np.mean((one.astype(np.float64) - other.astype(np.float64)) ** 2))
-    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
-
-
-def beside_jpeg(image: Image, most: int) -> Jpeg | None:
-    """Return the best JPEG of at most that many bytes; None where even the worst takes more."""
-    best: tuple[int, bytes] | None = None
-    low, high = 1, 95
-    while low <= high:
-        quality = (low + high) // 2
-        file = io.BytesIO()
-        PillowImage.fromarray(image).save(file, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")
-        if len(file.getvalue()) <= most:
-            best, low = (quality, file.getvalue()), quality + 1
-        else:
-            high = quality - 1
-    if best is None:
-        return None
-    return Jpeg(decode_picture(best[1]), len(best[1]), best[0])
-
-
-def write_pictures(folder: Path, image: Image, report: Report, jpeg: Jpeg | None) -> list[Path]:
-    """Write the bitstream, the reconstruction, and all pictures side by side; return the files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    panels = [
-        (image, "original", f"{report.file_bytes:,} bytes as it came"),
-        (report.reconstruction, "manypath", _facts(image, report.reconstruction, len(report.bitstream))),
-    ]
-    if jpeg:
-        panels.append((jpeg.image, f"JPEG, quality {jpeg.quality}", _facts(image, jpeg.image, jpeg.size)))
-    stream, picture, together = folder / "photo.mpa", folder / "reconstruction.png", folder / "side-by-side.png"
-    stream.write_bytes(report.bitstream)
-    PillowImage.fromarray(report.reconstruction).save(picture)
-    _side_by_side(panels).save(together)
-    return [stream, picture, together]
-
-
-def _facts(image: Image, other: Image, size: int) -> str:
-    bpp = 8 * size / (image.shape[0] * image.shape[1])
-    return f"{size:,} bytes, {bpp:.3f} bpp, {psnr(image, other):.2f} dB"
-
-
-def _side_by_side(panels: list[tuple[Image, str, str]]) -> PillowImage.Image:
-    height, width = panels[0][0].shape[:2]
-    across = len(panels) * width + (len(panels) + 1) * _GAP
-    canvas = PillowImage.new("RGB", (across, height + _CAPTION + 2 * _GAP), "white")
-    draw = ImageDraw.Draw(canvas)
-    title, facts = ImageFont.load_default(18), ImageFont.load_default(14)
-    for number, (image, name, text) in enumerate(panels):
-        left = _GAP + number * (width + _GAP)
-        draw.text((left, _GAP // 2), name, "black", font=title)
-        draw.text((left, _GAP // 2 + 22), text, "#444444", font=facts)
-        canvas.paste(PillowImage.fromarray(image), (left, _GAP + _CAPTION))
-    return canvas
-
-
-def print_report(
-    image: Image,
-    report: Report,
-    jpeg: Jpeg | None,
-    *,
-    labels: Mapping[str, Labels],
-    paths: Sequence[Path],
-    metrics_urls: Mapping[str, str],
-) -> None:
-    """Print the tables and where the rest is."""
+def print_shot(report: Report, shown: Sequence[Panel]) -> None:
+    """Print what became of one photo."""
     facts = report.facts
-    print(f"\nPicture    {facts.width} x {facts.height}, {report.file_bytes:,} bytes as it came")
-    print(f"Manypath   {_facts(image, report.reconstruction, facts.bytes)} (quality {facts.quality:g})")
-    if jpeg:
-        print(f"JPEG       {_facts(image, jpeg.image, jpeg.size)} (quality {jpeg.quality})")
-    print(f"Model      {facts.model_digest} on {report.device}")
-    _print_times(report)
-    _print_labels(report, labels)
+    print(f"\n{report.shot.name}: {facts.width} x {facts.height}, {len(report.shot.file):,} bytes as it came")
+    print(f"  one bitstream, quality {facts.quality:g}, model {facts.model_digest} on {report.device}")
+    header = f"  {'':<34}{'':<36}"
+    if SEGMENTATION in report.models:
+        header += f"{'mask as the original':<22}"
+    print((header + (report.models.get(CLASSIFICATION, ""))).rstrip())
+    reference = shown[0].look.mask
+    for panel in shown:
+        line = f"  {panel.title:<34}{panel.facts:<36}"
+        if reference is not None and panel.look.mask is not None:
+            line += f"{f'{np.mean(panel.look.mask == reference):.1%}':<22}"
+        if panel.look.labels:
+            name, score = panel.look.labels[0]
+            line += f"{score:6.1%} {name}"
+        print(line.rstrip())
+    _print_labels(report, shown)
+    _print_classes(report, shown)
+
+
+def _print_labels(report: Report, shown: Sequence[Panel]) -> None:
+    if CLASSIFICATION not in report.models:
+        return
+    wanted = [_column(ORIGINAL, shown), _column(CLASSIFICATION, shown), _column(JPEG, shown)]
+    columns = [panel for panel in wanted if panel is not None]
+    print(f"  top {len(columns[0].look.labels)} of {report.models[CLASSIFICATION]}")
+    print("    " + "".join(f"{_cut(panel.title):<{_COLUMN}}" for panel in columns).rstrip())
+    for row in zip(*(panel.look.labels for panel in columns), strict=True):
+        print("    " + "".join(f"{f'{score:6.1%} {_cut(name)}':<{_COLUMN}}" for name, score in row).rstrip())
+
+
+def _print_classes(report: Report, shown: Sequence[Panel]) -> None:
+    panel = _column(SEGMENTATION, shown)
+    if panel is None or SEGMENTATION not in report.models:
+        return
+    classes = sorted((one for one in panel.look.classes if one.share >= 0.005), key=lambda one: -one.share)
+    print(f"  {report.models[SEGMENTATION]}, on the path {panel.title}")
+    print("    " + ", ".join(f"{one.name or one.index} {one.share:.1%}" for one in classes))
+
+
+def _column(name: str, shown: Sequence[Panel]) -> Panel | None:
+    return next((panel for panel in shown if panel.title.startswith(name)), None)
+
+
+def print_times(reports: Sequence[Report]) -> None:
+    """Print where the time went, one column a photo."""
+    print(f"\n{'Time in ms, medians of warm calls':<45}" + "".join(f"{report.shot.name:>12}" for report in reports))
+    stages = dict.fromkeys(stage for report in reports for stage in report.times.stages)
+    for service in dict.fromkeys(service for service, _ in stages):
+        for stage in (stage for stage in stages if stage[0] == service):
+            _print_row(f"  {service:<9}{stage[1].replace('_', ' ')}", [r.times.stages.get(stage) for r in reports])
+    _print_row("  end to end, answers back", [report.times.answers for report in reports])
+    _print_row(f"  end to end, {len(PATHS)} pictures and answers back", [report.times.everything for report in reports])
+    _print_row("  the very first call (each task on each path)", [report.times.first for report in reports])
+
+
+def _print_row(name: str, seconds: Sequence[float | None]) -> None:
+    print(f"{name:<45}" + "".join(f"{'-' if one is None else f'{1000 * one:.1f}':>12}" for one in seconds))
+
+
+def print_rest(files: Sequence[Path], metrics_urls: Mapping[str, str]) -> None:
+    """Print where the pictures are, and what can be scraped."""
     print("\nWritten")
-    for path in paths:
+    for path in files:
         print(f"  {path}")
     print("\nMetrics for Prometheus, while the services run; scraped once:")
     for service, url in metrics_urls.items():
-        print(f"  {service:<9}{url}")
+        print(f"  {service:<12}{url}")
         for line in _scrape(url):
-            print(f"           {line}")
-
-
-def _print_times(report: Report) -> None:
-    print("\nTime (median of warm calls)                 ms")
-    # the uplink's seconds contain the decoder's and the worker's, which follow
-    worker = report.decoder_stages.get("worker", 0.0)
-    decoding = {stage: spent for stage, spent in report.decoder_stages.items() if stage != "worker"}
-    transport = report.encoder_stages.get("uplink", 0.0) - sum(decoding.values()) - worker
-    encoding = {stage: spent for stage, spent in report.encoder_stages.items() if stage != "uplink"}
-    for service, stages in (("encoder", encoding), ("decoder", decoding)):
-        for stage, seconds in stages.items():
-            print(f"  {service:<9}{stage.replace('_', ' '):<26}{1000 * seconds:>9.1f}")
-    print(f"  {'worker':<9}{report.classifier:<26}{1000 * worker:>9.1f}")
-    print(f"  {'uplink':<9}{'gRPC, encoder to decoder':<26}{1000 * transport:>9.1f}")
-    print(f"  end to end, labels back            {1000 * report.labels_seconds:>9.1f}")
-    print(f"  end to end, labels and picture back{1000 * report.picture_seconds:>9.1f}")
-    print(f"  the very first call                {1000 * report.first_seconds:>9.1f}")
-
-
-def _print_labels(report: Report, labels: Mapping[str, Labels]) -> None:
-    path = "the main path: this model has no classification side" if report.route.fallback else "the task's own path"
-    print(f"\nTop {len(report.labels)} of {report.classifier}; the reconstruction took {path}")
-    columns = [name for name in ("original", "reconstruction", "JPEG") if name in labels]
-    print("  " + "".join(f"{name:<{_COLUMN}}" for name in columns).rstrip())
-    for row in zip(*(labels[name] for name in columns), strict=True):
-        print("  " + "".join(f"{f'{score:6.1%} {_cut(name)}':<{_COLUMN}}" for name, score in row).rstrip())
+            print(f"              {line}")
 
 
 def _cut(name: str) -> str:
@@ -202,8 +101,9 @@ def _scrape(url: str) -> list[str]:
     with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310  (our own service, by http)
         page = response.read().decode()
     samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
-    return [
-        f"{sample.name}{sample.labels.get('grpc_method', '') and ' ' + sample.labels['grpc_method']} = {sample.value:g}"
-        for sample in samples
-        if sample.name in _SHOWN_METRICS
-    ]
+    return [_sample(sample.name, sample.labels, sample.value) for sample in samples if sample.name in _SHOWN_METRICS]
+
+
+def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
+    shown = " ".join(labels[key] for key in ("grpc_method", "path") if key in labels)
+    return f"{name}{shown and ' ' + shown} = {value:g}"

