@@ -56,6 +56,7 @@ COMMANDS = {
     "segmenter": Command("manypath_cli.segmenter", "train, export and measure the worker's segmenter", "lab"),
     "train": Command("manypath_lab.train", "train a model from a recipe and a folder of pictures", "lab"),
     "eval": Command("manypath_lab.evaluation.cli", "measure the codec against its peers", "lab"),
+    "figure": Command("manypath_cli.figure", "pictures and charts of what the codec does", "lab"),
 }
 
 

@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 # Okabe and Ito's palette, which colour-blind people can tell apart; a codec keeps its colour in every plot.
-_COLOURS = {
+COLOURS = {
     "jpeg": "#7f7f7f",
     "webp": "#E69F00",
     "jxl": "#56B4E9",
@@ -21,7 +21,7 @@ _COLOURS = {
     "avif-psnr": "#0072B2",
     "vvc": "#CC79A7",
 }
-_MARKERS = {"jpeg": "s", "webp": "^", "jxl": "v", "avif": "D", "avif-psnr": "d", "vvc": "P"}
+MARKERS = {"jpeg": "s", "webp": "^", "jxl": "v", "avif": "D", "avif-psnr": "d", "vvc": "P"}
 _OURS = ("#D55E00", "#009E73", "#000000", "#F0E442")
 _INK = "#222222"
 _QUOTED = "#555555"
@@ -176,7 +176,7 @@ def _styles(series: Sequence[Series]) -> list[_Style]:
             styles.append(_Style(_QUOTED, "", _DASHES[quoted % len(_DASHES)], ours=False, quoted=True))
             quoted += 1
         else:
-            colour, marker = _COLOURS.get(one.name, _INK), _MARKERS.get(one.name, "x")
+            colour, marker = COLOURS.get(one.name, _INK), MARKERS.get(one.name, "x")
             styles.append(_Style(colour, marker, "-", ours=False, quoted=False))
     return styles
 
