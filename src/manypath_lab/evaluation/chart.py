@@ -22,12 +22,13 @@ COLOURS = {
     "vvc": "#CC79A7",
 }
 MARKERS = {"jpeg": "s", "webp": "^", "jxl": "v", "avif": "D", "avif-psnr": "d", "vvc": "P"}
-_OURS = ("#D55E00", "#009E73", "#000000", "#F0E442")
+_OURS = ("#D55E00", "#009E73", "#000000", "#882255")
 _INK = "#222222"
 _QUOTED = "#555555"
 _DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (2, 2)))
 _HEIGHT_INCHES = 6.0
 _LABEL_GAP = 0.042  # smallest distance of two labels, as a share of the axis' height
+_LONG_LABEL = 15  # letters: longer ones need a wider margin
 _FAR_FROM_EDGE = 0.8  # a curve that ends left of this share of the width is labelled where it ends
 
 Pairs = Sequence[tuple[float, float]]
@@ -109,7 +110,8 @@ class _Style(NamedTuple):
 def draw_chart(series: Sequence[Series], frame: Frame) -> Figure:
     """Return the figure."""
     figure = Figure(figsize=(10.6, _HEIGHT_INCHES))
-    axes = figure.add_axes((0.075, 0.115, 0.72, 0.735))
+    roomy = max((len(one.label) for one in series), default=0) <= _LONG_LABEL
+    axes = figure.add_axes((0.075, 0.115, 0.72 if roomy else 0.64, 0.735))
     if frame.log_x:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))

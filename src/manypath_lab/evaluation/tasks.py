@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ class Case(NamedTuple):
     """
 
     picture: Picture
-    truth: npt.NDArray[np.integer]
+    truth: npt.NDArray[np.integer[Any]]
 
 
 class Judge(Protocol):
