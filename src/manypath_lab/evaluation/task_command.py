@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from manypath_lab.evaluation.options import levels, names, numbers, progress
@@ -96,13 +96,14 @@ def evaluate_cls(arguments: argparse.Namespace) -> int:
     from manypath_lab.evaluation.classifiers import make_classifiers
     from manypath_lab.evaluation.scores import classification_scores
     from manypath_lab.evaluation.task_report import make_report
+    from manypath_lab.evaluation.task_run import PHOTO_QUALITIES
     from manypath_lab.evaluation.tasks import load_labelled
 
     drops = numbers(arguments.drops, "--drops")
     folder = pathlib.Path(arguments.pictures)
     labels = pathlib.Path(arguments.labels) if arguments.labels else folder / "labels.csv"
     cases = load_labelled(folder, labels, arguments.limit)
-    run = _run(arguments, cases, make_classifiers(names(arguments.network)))
+    run = _run(arguments, cases, PHOTO_QUALITIES, make_classifiers(names(arguments.network)))
     scores = [classification_scores(run, judge, drops) for judge in range(len(run.judges))]
     name = folder.resolve().name
     return _save(arguments, make_report("cls", name, run, scores, arguments.draws))
@@ -117,24 +118,30 @@ def evaluate_seg(arguments: argparse.Namespace) -> int:
     from manypath_lab.evaluation.scores import segmentation_scores
     from manypath_lab.evaluation.segmenters import SegmenterJudge
     from manypath_lab.evaluation.task_report import make_report
+    from manypath_lab.evaluation.task_run import STREET_QUALITIES
     from manypath_lab.evaluation.tasks import load_masked
 
     drops = numbers(arguments.drops, "--drops")
     folder = pathlib.Path(arguments.data)
     cases = load_masked(folder, arguments.split, arguments.limit)
     judge = SegmenterJudge(pathlib.Path(arguments.network) if arguments.network else None)
-    run = _run(arguments, cases, [judge])
+    run = _run(arguments, cases, STREET_QUALITIES, [judge])
     name = f"{folder.resolve().name} {arguments.split}"
     return _save(arguments, make_report("seg", name, run, [segmentation_scores(run, 0, drops)], arguments.draws))
 
 
-def _run(arguments: argparse.Namespace, cases: Sequence[Case], judges: Sequence[Judge]) -> TaskRun:
+def _run(
+    arguments: argparse.Namespace,
+    cases: Sequence[Case],
+    qualities: Mapping[str, Sequence[int]],
+    judges: Sequence[Judge],
+) -> TaskRun:
     from manypath_lab.evaluation.answer_cache import AnswerCache
     from manypath_lab.evaluation.task_run import count_steps, run
 
     cache = None if arguments.no_cache else AnswerCache()
     try:
-        sources = _sources(arguments, cache)
+        sources = _sources(arguments, qualities, cache)
         with progress(count_steps(sources, len(cases)), "picture") as advance:
             return run(cases, sources, judges, advance=advance)
     finally:
@@ -142,7 +149,9 @@ def _run(arguments: argparse.Namespace, cases: Sequence[Case], judges: Sequence[
             cache.close()
 
 
-def _sources(arguments: argparse.Namespace, cache: AnswerCache | None) -> list[Source]:
+def _sources(
+    arguments: argparse.Namespace, qualities: Mapping[str, Sequence[int]], cache: AnswerCache | None
+) -> list[Source]:
     """Return our model first, then the peers.
 
     Raises:
@@ -166,7 +175,7 @@ def _sources(arguments: argparse.Namespace, cache: AnswerCache | None) -> list[S
             )
         )
     peers = [] if arguments.peers == "none" else names(arguments.peers)
-    sources += [PeerSource(peer, cache) for peer in make_peers(peers)]
+    sources += [PeerSource(peer, cache, qualities.get(peer.name)) for peer in make_peers(peers)]
     if not sources:
         raise RequestError("nothing to measure: --peers-only with --peers none; name at least one peer")
     return sources

@@ -22,12 +22,18 @@ if TYPE_CHECKING:
 BATCH = 10  # pictures coded together
 LEVELS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 
-# Dense where answers begin to differ at 227x227 and at 480x360, from one picture in ten to nearly none.
-PEER_QUALITIES: dict[str, tuple[int, ...]] = {
-    "jpeg": (12, 18, 26, 38, 52, 66, 78, 86, 91, 95),
-    "webp": (8, 15, 25, 38, 52, 66, 76, 84, 90, 95),
-    "avif": (16, 22, 30, 38, 46, 55, 64, 72, 80, 88),
-    "jxl": (15, 22, 28, 40, 52, 62, 72, 80, 87, 92),
+# Where peers lose about 10 points down to where they lose 1: on photos of 227x227, and on street scenes of 480x360.
+PHOTO_QUALITIES: dict[str, tuple[int, ...]] = {
+    "jpeg": (18, 26, 38, 52, 66, 78, 86, 91, 95),
+    "webp": (25, 38, 52, 66, 76, 84, 90, 95),
+    "avif": (30, 38, 46, 55, 64, 72, 80, 88),
+    "jxl": (28, 40, 52, 62, 72, 80, 87, 92),
+}
+STREET_QUALITIES: dict[str, tuple[int, ...]] = {
+    "jpeg": (8, 12, 18, 26, 38, 52, 66, 78, 88),
+    "webp": (0, 8, 15, 25, 38, 52, 66, 80),
+    "avif": (10, 16, 22, 30, 38, 46, 55, 66),
+    "jxl": (8, 15, 22, 28, 40, 52, 66, 80),
 }
 
 
@@ -88,7 +94,7 @@ class PeerSource:
         self._peer = peer
         self._cache = cache
         self.lines = (Line(peer.name, peer.label, peer.version),)
-        self.qualities: Sequence[float] = qualities or PEER_QUALITIES.get(peer.name, peer.qualities)
+        self.qualities: Sequence[float] = qualities or peer.qualities
 
     def look(self, cases: Sequence[Case], quality: float, judges: Sequence[Judge]) -> list[list[Look]]:
         """Return cached answers, coding only what is missing."""
