@@ -27,7 +27,7 @@ from manypath.entropy.coder import Checksum, Symbols
 from manypath.entropy.context import Step
 from manypath.entropy.symbols import Clock, SymbolCoder
 from manypath.entropy.tables import code_lengths
-from manypath.errors import BudgetError, DesyncError, ModelMismatchError, RequestError
+from manypath.errors import BudgetError, DesyncError, FormatError, ModelMismatchError, RequestError
 from manypath.gain import quality_to_code
 from manypath.image import Image, check_image, pad_to, to_image, to_tensor
 from manypath.path import Path, check_path, check_task_share
@@ -37,6 +37,7 @@ __all__ = ["Codec", "Reconstruction", "StageTimings", "StreamInfo", "inspect"]
 
 DEFAULT_QUALITY = 4.0
 _RANDOM_SIDES = (("mse", "square"), ("classification", "narrow"), ("segmentation", "narrow"))
+_DISAGREED = "encoder and decoder computed different entropy parameters, or the stream was forged"
 STAGES = ("analysis", "entropy_parameters", "coding", "synthesis")
 DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -418,15 +419,21 @@ class Codec:
             with _measured(timings, "entropy_parameters", clock):
                 chunks = [stream.bands[band] for stream in streams]
                 codes = code.expand(len(streams))
-                y_hat = self._coder.decode(
-                    chunks, codes, grid, checksums=checksums, clock=clock, present=present[0][band]
-                )
+                try:
+                    y_hat = self._coder.decode(
+                        chunks, codes, grid, checksums=checksums, clock=clock, present=present[0][band]
+                    )
+                except FormatError as err:
+                    if self._model.exact or first.missing:
+                        raise
+                    # The bytes are those that were written: with floats, the likely cause is the other machine.
+                    raise DesyncError(f"{err}: {_DISAGREED}") from err
             yield y_hat
         for stream, checksum in zip(streams, checksums, strict=True):
             if not stream.missing and checksum.value != stream.symbols_checksum:
                 raise DesyncError(
                     f"the symbols' checksum is {checksum.value:08x}, the stream says {stream.symbols_checksum:08x}: "
-                    "encoder and decoder computed different entropy parameters, or the stream was forged"
+                    f"{_DISAGREED}"
                 )
 
 
