@@ -13,6 +13,7 @@ import dataclasses
 import os
 import pickle
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -160,11 +161,11 @@ def names(config: TinyLICConfig) -> dict[str, list[Piece]]:
     return every
 
 
-def load_published(tensors: Mapping[str, Tensor]) -> MPAModel:
-    """Make a model from a published state dict, that of MPA or of its first training stage, MPAEnc.
+def published_config(tensors: Mapping[str, Tensor]) -> TinyLICConfig:
+    """Return the configuration of a published state dict: that of MPA, or of its first training stage, MPAEnc.
 
     Raises:
-        CheckpointError: a tensor is missing, left over, or not of its shape; the message names it.
+        CheckpointError: a tensor is missing or left over; the message names it.
     """
     tasks = any(".mlp_list." in name for name in tensors)
     config = dataclasses.replace(TINYLIC, sides=PUBLISHED_SIDES if tasks else ())
@@ -175,10 +176,20 @@ def load_published(tensors: Mapping[str, Tensor]) -> MPAModel:
     left = sorted(name for name in set(tensors) - set(wanted) if not _known(name, tensors[name]))
     if left:
         raise CheckpointError(f"the published checkpoint holds what the network has no place for: {_some(left)}")
+    return config
+
+
+def load_published(tensors: Mapping[str, Tensor]) -> MPAModel:
+    """Make a model from a published state dict.
+
+    Raises:
+        CheckpointError: a tensor is missing, left over, or not of its shape; the message names it.
+    """
+    config = published_config(tensors)
     model = MPAModel(config)
     own = dict(model.named_parameters())
     with torch.no_grad():
-        for name, pieces in wanted.items():
+        for name, pieces in names(config).items():
             _place(name, tensors[name], pieces, own)
     return model.eval().requires_grad_(False)
 
@@ -253,8 +264,10 @@ def read_published(file: str | os.PathLike[str]) -> dict[str, Tensor]:
         CheckpointError: no such file, or a pickle that holds more than plain tensors and numbers.
     """
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as err:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a strange pickle protocol: what matters is what it holds
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as err:
         told = str(err).splitlines()[0] if str(err) else type(err).__name__
         raise CheckpointError(f"{os.fspath(file)}: not a checkpoint of plain tensors: {told}") from err
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
