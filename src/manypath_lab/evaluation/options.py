@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from manypath.errors import QualityError, RequestError
+from manypath.errors import CheckpointError, QualityError, RequestError
+
+if TYPE_CHECKING:
+    from manypath.codec import Codec
 
 
 def names(text: str) -> list[str]:
@@ -39,6 +44,18 @@ def numbers(text: str, option: str) -> tuple[float, ...]:
     if not found or found[0] <= 0:
         raise RequestError(f"{option} must be positive numbers separated by commas, such as 1,2,5; got {text!r}")
     return found
+
+
+def weights_version(model: str, codec: Codec) -> str:
+    """Return what tells one model's weights from another's, side paths included."""
+    from manypath import checkpoint
+
+    digest = f"model {codec.model_digest}"
+    try:
+        file = checkpoint.find(model)
+    except CheckpointError:  # one of the random models for tests
+        return f"{digest}, {codec.device}"
+    return f"{digest}, weights {hashlib.sha256(file.read_bytes()).hexdigest()[:12]}, {codec.device}"
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from manypath_lab.evaluation.task_run import TaskRun
 AGREEMENT_TARGETS = (2.0, 5.0, 10.0)
 """A classifier's answers change more often than its accuracy does: losses and gains cancel."""
 
+MILLION = 1e6
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -115,7 +117,30 @@ def segmentation_scores(run: TaskRun, judge: int, targets: tuple[float, ...]) ->
     ]
 
 
+def mean(sums: Floats) -> Floats:
+    """Return the mean of [..., (sum, count)]."""
+    out: Floats = sums[..., 0] / sums[..., 1]
+    return out
+
+
+def psnr_score(run: TaskRun) -> Score:
+    """Return the mean PSNR, decibels; that of the originals is nowhere used."""
+    lines = tuple(_counted(answers.psnr_db) for answers in run.answers)
+    return Score("psnr", "PSNR (dB)", (), np.zeros((len(run.cases), 2)), lines, mean)
+
+
+def appearance_score(run: TaskRun, judge: int) -> Score:
+    """Return the mean of a judge that speaks in millionths."""
+    lines = tuple(_counted(answers.records[judge][..., 0] / MILLION) for answers in run.answers)
+    own = run.judges[judge]
+    return Score(own.name, own.label, (), _counted(run.originals[judge][:, 0] / MILLION), lines, mean)
+
+
+def _counted(values: Floats) -> Floats:
+    """Return [..., (value, 1)]."""
+    return np.stack([values, np.ones_like(values)], -1)
+
+
 def _hits(found: npt.NDArray[np.bool_]) -> Floats:
     """Return [..., (hit, 1)]."""
-    hits = found.astype(np.float64)
-    return np.stack([hits, np.ones_like(hits)], -1)
+    return _counted(found.astype(np.float64))

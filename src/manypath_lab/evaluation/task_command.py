@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from manypath_lab.evaluation.options import levels, names, numbers, progress
+from manypath_lab.evaluation.options import levels, names, numbers, progress, weights_version
 
 if TYPE_CHECKING:
     from manypath_lab.evaluation.answer_cache import AnswerCache
@@ -159,21 +159,17 @@ def _sources(
     """
     from manypath.errors import RequestError
     from manypath_lab.evaluation.peers import make_peers
-    from manypath_lab.evaluation.task_run import CodecSource, PeerSource
+    from manypath_lab.evaluation.task_run import CodecSource, PeerSource, served_paths
 
     sources: list[Source] = []
     if not arguments.peers_only:
         from manypath.codec import Codec
 
         codec = Codec.load(arguments.model, device=arguments.device)
-        sources.append(
-            CodecSource(
-                codec,
-                levels=levels(arguments.levels),
-                paths=names(arguments.paths) if arguments.paths else None,
-                task_share=arguments.task_share,
-            )
-        )
+        paths = names(arguments.paths) if arguments.paths else served_paths(codec)
+        requests = [(path, arguments.task_share) for path in paths]
+        version = weights_version(arguments.model, codec)
+        sources.append(CodecSource(codec, requests, version=version, levels=levels(arguments.levels)))
     peers = [] if arguments.peers == "none" else names(arguments.peers)
     sources += [PeerSource(peer, cache, qualities.get(peer.name)) for peer in make_peers(peers)]
     if not sources:

@@ -148,17 +148,26 @@ class CodecSource:
     def __init__(
         self,
         codec: Codec,
+        requests: Sequence[tuple[str, float]] | None = None,
         *,
-        name: str | None = None,
+        version: str | None = None,
         levels: Sequence[float] = LEVELS,
-        paths: Sequence[str] | None = None,
-        task_share: float = 1.0,
     ) -> None:
+        """Take a codec.
+
+        Args:
+            codec: ours.
+            requests: paths with their task share; default: all that the model has weights for, at 1.
+            version: of the weights; the model's digest tells nothing of side paths.
+            levels: qualities.
+        """
         self._codec = codec
-        self._requests = [(path, task_share) for path in paths or served_paths(codec)]
-        name = name or codec.name
-        version = f"model {codec.model_digest}, {codec.device}"
-        self.lines = tuple(Line(f"{name}-{path}", f"Manypath {path}", version, path) for path, _ in self._requests)
+        self._requests = list(requests) if requests else [(path, 1.0) for path in served_paths(codec)]
+        version = version or f"model {codec.model_digest}, {codec.device}"
+        self.lines = tuple(
+            Line(f"{codec.name}-{_say(path, share)}", f"Manypath {_say(path, share, ' ')}", version, path)
+            for path, share in self._requests
+        )
         self.qualities = levels
 
     def look(self, cases: Sequence[Case], quality: float, judges: Sequence[Judge]) -> list[list[Look]]:
@@ -182,6 +191,10 @@ def served_paths(codec: Codec) -> list[str]:
     """Return the model's own paths: the main path, the well-known ones it has weights for, then its owner's."""
     known = [path.value for path in Path if codec.serves(path)]
     return known + sorted(codec.trained_paths - set(known))
+
+
+def _say(path: str, share: float, between: str = "-") -> str:
+    return path if share == 1.0 else f"{path}{between}{share:g}"
 
 
 class Answers(NamedTuple):
