@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from manypath.allocation import keep_memory
 from manypath.config import LEVELS, MIXERS, QUALITY_STEPS
 from manypath_lab.data import PictureSet
 from manypath_lab.losses import rate_distortion, squared_error
 from manypath_lab.rate import StepBits
 from manypath_lab.recipe import Phase, Recipe
-from manypath_lab.train import keep_memory
 from manypath_lab.trainer import Trainer
 
 CROP, BATCH = 128, 4

@@ -27,12 +27,12 @@ EXAMPLE = Bitstream(
     quality_code=96,
     model_digest=bytes.fromhex("c0ffee00"),
     symbols_checksum=0x12345678,
-    bands=((b"\x01\x02\x03", b"", b"\xaa" * 200),),
+    bands=((b"\x01\x02\x03\x04", b"", b"\xaa" * 200),),
 )
 EXAMPLE_BYTES = bytes.fromhex(
-    "4d505448 01 00 c0ffee00 0200 0100 60 03 542e7b33 78563412"  # header
-    "03 00 c801"  # table
-    "010203"
+    "4d505448 01 00 c0ffee00 0200 0100 60 03 9c75df23 78563412"  # header
+    "01 00 c801"  # table
+    "01020304"
 ) + bytes([0xAA] * 200)
 
 sides = st.one_of(st.integers(1, 200), st.integers(1, MAX_SIDE), st.sampled_from([1, 64, 65, MAX_SIDE]))
@@ -43,11 +43,13 @@ def bitstreams(draw: st.DrawFn) -> Bitstream:
     width, height = draw(sides), draw(sides)
     count = draw(st.integers(MIN_CHUNKS, MAX_CHUNKS))
     # Lengths around each change of the length's own size; contents do not matter to the container.
-    length = st.one_of(st.integers(0, 3), st.sampled_from([127, 128, 16383, 16384]))
+    words = st.one_of(st.integers(0, 3), st.sampled_from([127, 128]))
+    byte_count = st.one_of(st.integers(0, 3), st.sampled_from([127, 128, 16383, 16384]))
     filler = draw(st.binary(min_size=1, max_size=8))
     bands = []
     for _ in band_heights(width, height):
-        lengths = draw(st.lists(length, min_size=count, max_size=count))
+        counted = draw(st.lists(words, min_size=count - 1, max_size=count - 1))
+        lengths = [*(4 * number for number in counted), draw(byte_count)]
         bands.append(tuple((filler * (n // len(filler) + 1))[:n] for n in lengths))
     return Bitstream(
         width=width,
@@ -96,7 +98,7 @@ def test_the_bytes_of_version_1_are_pinned() -> None:
 
 def test_the_header_alone_is_enough_for_the_facts() -> None:
     header = parse_header(EXAMPLE_BYTES[:HEADER_BYTES])
-    assert header == (1, 3, 2, 96, bytes.fromhex("c0ffee00"), 3, 0x337B2E54, 0x12345678)
+    assert header == (1, 3, 2, 96, bytes.fromhex("c0ffee00"), 3, 0x23DF759C, 0x12345678)
 
 
 @given(sides, sides)
@@ -142,6 +144,7 @@ def test_band_heights_are_pinned(width: int, height: int, heights: tuple[int, ..
         EXAMPLE._replace(bands=((b"",) * (MAX_CHUNKS + 1),)),
         EXAMPLE._replace(bands=EXAMPLE.bands * 2),
         EXAMPLE._replace(width=4096, height=4096, bands=((b"", b""), (b"", b""), (b"", b""), (b"",))),
+        EXAMPLE._replace(bands=((b"\x01\x02\x03", b"", b""),)),
         EXAMPLE._replace(model_digest=b"abc"),
         EXAMPLE._replace(symbols_checksum=2**32),
     ],

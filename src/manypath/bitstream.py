@@ -32,6 +32,7 @@ _HEADER = struct.Struct("<4sBB4sHHBBII")
 _CRC_START, _CRC_END = 16, 20  # bytes
 _MAX_LEB128_BYTES = 5
 _MAX_LENGTH = 2**32 - 1  # bytes of one chunk
+_WORD_BYTES = 4  # all chunks of a band but the last are whole words of the entropy coder, and counted in them
 
 
 class Header(NamedTuple):
@@ -128,7 +129,7 @@ def pack(stream: Bitstream) -> bytes:
     """Return the container's bytes; ``parse`` of them is ``stream`` again.
 
     Raises:
-        FormatError: a field is outside what the format can say.
+        FormatError: a field is outside what the format can say, or a chunk but a band's last is not in whole words.
         TruncatedError: chunks are missing; a cut stream cannot be made whole.
     """
     if stream.missing:
@@ -144,7 +145,8 @@ def pack(stream: Bitstream) -> bytes:
     if len(stream.model_digest) != 4 or not 0 <= stream.symbols_checksum <= 0xFFFFFFFF:
         raise FormatError("model_digest must be 4 bytes and symbols_checksum a uint32")
     flat = [chunk for band in stream.bands for chunk in band]
-    payload = b"".join([*(_leb128(len(chunk)) for chunk in flat), *flat])
+    table = [_leb128(_counted(len(chunk), _unit(entry, chunks))) for entry, chunk in enumerate(flat)]
+    payload = b"".join([*table, *flat])
     head = _HEADER.pack(
         MAGIC,
         VERSION,
@@ -203,7 +205,7 @@ def parse(data: bytes, *, max_pixels: int = MAX_PIXELS, allow_truncated: bool = 
             " raise its limit"
         )
     bands = len(band_heights(header.width, header.height))
-    lengths, start = _read_table(data, bands * header.chunks)
+    lengths, start = _read_table(data, bands, header.chunks)
     claimed, there = sum(lengths), len(data) - start
     if there > claimed:
         raise FormatError(f"{there - claimed} bytes follow the last chunk, nothing may")
@@ -246,9 +248,18 @@ def _check_fields(width: int, height: int, quality_code: int, chunks: int) -> No
             raise FormatError(f"{name} must be in [{low}, {high}], got {value}")
 
 
+def _unit(entry: int, chunks: int) -> int:
+    """Return the bytes that one count of a table's entry stands for."""
+    return 1 if entry % chunks == chunks - 1 else _WORD_BYTES
+
+
+def _counted(length: int, unit: int) -> int:
+    if length > _MAX_LENGTH or length % unit:
+        raise FormatError(f"a chunk has at most {_MAX_LENGTH} bytes, a multiple of {unit} here; got {length}")
+    return length // unit
+
+
 def _leb128(value: int) -> bytes:
-    if value > _MAX_LENGTH:
-        raise FormatError(f"a chunk has at most {_MAX_LENGTH} bytes, got {value}")
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -257,8 +268,9 @@ def _leb128(value: int) -> bytes:
     return bytes(out)
 
 
-def _read_table(data: bytes, count: int) -> tuple[list[int], int]:
-    """Return ``count`` lengths in bytes and the offset behind the table."""
+def _read_table(data: bytes, bands: int, chunks: int) -> tuple[list[int], int]:
+    """Return the lengths of all chunks in bytes, and the offset behind the table."""
+    count = bands * chunks
     # Each length takes at least one byte: refuse a table that cannot be there before walking it.
     if len(data) - HEADER_BYTES < count:
         raise TruncatedError(f"the slice table has {count} lengths, only {len(data) - HEADER_BYTES} bytes are there")
@@ -277,9 +289,12 @@ def _read_table(data: bytes, count: int) -> tuple[list[int], int]:
             raise FormatError(f"entry {entry} of the slice table is longer than {_MAX_LEB128_BYTES} bytes")
         if index and not byte:
             raise FormatError(f"entry {entry} of the slice table is not in its shortest form")
-        if value > _MAX_LENGTH:
-            raise FormatError(f"entry {entry} of the slice table is {value}, at most {_MAX_LENGTH} is accepted")
-        lengths.append(value)
+        unit = _unit(entry, chunks)
+        if value > _MAX_LENGTH // unit:
+            raise FormatError(
+                f"entry {entry} of the slice table is {value}, at most {_MAX_LENGTH // unit} is accepted there"
+            )
+        lengths.append(value * unit)
     return lengths, position
 
 

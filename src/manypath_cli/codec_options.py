@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from manypath.allocation import keep_memory
 from manypath_cli.exits import UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def load_codec(args: argparse.Namespace) -> Codec:
         UsageError: the device or the number of threads cannot be.
         CheckpointError: there is no such model, or it is damaged.
     """
+    keep_memory()
     import torch
 
     from manypath.codec import Codec

@@ -85,7 +85,7 @@ def train_run(args: argparse.Namespace) -> int:
     Raises:
         FileError: the scenes cannot be read.
     """
-    from manypath_lab.train import keep_memory
+    from manypath.allocation import keep_memory
 
     keep_memory()
     import torch

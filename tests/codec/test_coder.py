@@ -3,76 +3,128 @@
 import numpy as np
 import pytest
 
-from manypath.entropy.coder import Checksum, ChunkDecoder, ChunkEncoder, Escapes, Rows
-from manypath.entropy.tables import SCALES, check_tables, gaussian_tables, integer_cdf, scale_table
+from manypath.entropy.coder import BandDecoder, BandEncoder, Checksum, RowNumbers, Rows, Symbols
+from manypath.entropy.escapes import Escapes
+from manypath.entropy.tables import SCALES, check_tables, gaussian_row, gaussian_tables, integer_cdf, scale_table, stack
 from manypath.errors import CheckpointError, FormatError
 
-ROWS = Rows(gaussian_tables(), skip=True)
+TABLES = gaussian_tables()
+HYPER = stack([gaussian_row(16.0)] * 5)
+ROWS = Rows([TABLES, HYPER], skip=True)
+STATE = (2**31).to_bytes(8, "little")
 
 
-def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def draw(count: int, seed: int) -> tuple[Symbols, RowNumbers]:
     random = np.random.default_rng(seed)
-    indexes = random.integers(0, SCALES, count).astype(np.int32)
-    symbols = np.round(random.normal(0, scale_table()[indexes])).astype(np.int32)
-    return symbols, indexes
+    indexes = random.integers(0, SCALES, count).astype(np.uint8)
+    symbols = np.round(random.normal(0, scale_table()[indexes])).astype(np.int16)
+    return np.where(indexes == 0, 0, symbols), indexes
 
 
-def write(symbols: np.ndarray, indexes: np.ndarray) -> tuple[bytes, bytes, int, np.ndarray]:
-    escapes, checksum = Escapes(), Checksum()
-    encoder = ChunkEncoder(escapes, checksum)
-    seen = encoder.push(symbols, ROWS, indexes)
-    return encoder.finish(), escapes.finish(), checksum.value, seen
+def write(symbols: Symbols, indexes: RowNumbers, parts: int = 1) -> tuple[tuple[bytes, ...], int]:
+    checksum = Checksum()
+    encoder = BandEncoder(ROWS, checksum)
+    for own, rows in zip(np.array_split(symbols, parts), np.array_split(indexes, parts), strict=True):
+        encoder.push(own, rows)
+        encoder.end_chunk()
+    return encoder.finish(), checksum.value
 
 
 def test_what_is_pushed_is_pulled() -> None:
     symbols, indexes = draw(20_000, 1)
-    symbols[::97] *= 50  # escapes
-    chunk, excess, checksum, seen = write(symbols, indexes)
+    symbols[::97] = np.clip(symbols[::97].astype(int) * 50, -32767, 32767)  # escapes
+    (*chunks, excess), checksum = write(symbols, indexes, 4)
     check, escapes = Checksum(), Escapes(excess)
-    pulled = ChunkDecoder(chunk, escapes, check, len(indexes)).pull(ROWS, indexes)
+    decoder = BandDecoder(ROWS, chunks, escapes, check, len(indexes))
+    pulled = [decoder.pull(rows) for rows in np.array_split(indexes, 7)]
     escapes.check_consumed()
-    assert np.array_equal(pulled, seen)
+    assert np.array_equal(np.concatenate(pulled), symbols)
     assert check.value == checksum
-    kept = indexes != 0
-    assert np.array_equal(seen[kept], symbols[kept])
-    assert not seen[~kept].any()
+
+
+def test_alphabets_share_one_stream() -> None:
+    symbols, indexes = draw(3000, 4)
+    numbers = np.concatenate([np.arange(5, dtype=np.uint8) + ROWS.starts[1], indexes])
+    symbols = np.concatenate([np.asarray([-30, 4, 0, 17, 64], np.int16), symbols])
+    (*chunks, excess), _ = write(symbols, numbers, 2)
+    decoder = BandDecoder(ROWS, chunks, Escapes(excess), Checksum(), len(numbers))
+    assert np.array_equal(np.concatenate([decoder.pull(numbers[:5]), decoder.pull(numbers[5:])]), symbols)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_chunks_up_to_one_are_enough_for_its_symbols(seed: int) -> None:
+    """Whatever follows instead of what was cut off, and with hardly a word more than is needed."""
+    random = np.random.default_rng(seed)
+    symbols, indexes = draw(int(random.integers(50, 6000)), seed)
+    indexes //= int(random.integers(1, 9))
+    symbols = np.where(indexes == 0, 0, symbols % 3 - 1)
+    chunks, _ = write(symbols, indexes, 6)
+    done = 0
+    for count in range(1, 6):
+        done += len(np.array_split(symbols, 6)[count - 1])
+        for rest in (b"", random.bytes(256)):
+            decoder = BandDecoder(ROWS, [*chunks[:count], rest], Escapes(lost=True), Checksum(), len(indexes))
+            assert np.array_equal(np.clip(decoder.pull(indexes[:done]), -1, 1), symbols[:done])
+        cell = symbols[:done].astype(int) + TABLES.bounds[indexes[:done]]
+        counts = TABLES.cdf[indexes[:done], cell + 1] - TABLES.cdf[indexes[:done], cell]
+        information = -np.log2(counts[indexes[:done] != 0] / 65536).sum() / 8
+        assert sum(map(len, chunks[:count])) <= information + 8 + 1 + 4  # a state, the margin, a started word
 
 
 def test_real_bytes_are_never_far_from_the_information() -> None:
     symbols, indexes = draw(50_000, 2)
-    tables = gaussian_tables()
-    kept = (indexes != 0) & (np.abs(symbols) <= tables.bounds[indexes])
+    kept = (indexes != 0) & (np.abs(symbols) <= TABLES.bounds[indexes])
     symbols, indexes = symbols[kept], indexes[kept]
-    at = symbols + tables.bounds[indexes]
-    width = tables.cdf[indexes, at + 1] - tables.cdf[indexes, at]
+    at = symbols + TABLES.bounds[indexes]
+    width = TABLES.cdf[indexes, at + 1] - TABLES.cdf[indexes, at]
     information = -np.log2(width / 65536).sum() / 8
-    chunk, excess, _, _ = write(symbols, indexes)
-    assert information <= len(chunk) + len(excess) <= 1.001 * information + 16
+    chunks, _ = write(symbols, indexes, 5)
+    assert information <= sum(map(len, chunks)) <= 1.001 * information + 12
 
 
-def test_nothing_to_code_takes_no_bytes() -> None:
-    chunk, excess, _, _ = write(np.zeros(100, np.int32), np.zeros(100, np.int32))
-    assert (chunk, excess) == (b"", b"")
+def test_nothing_to_code_takes_a_state_alone() -> None:
+    chunks, _ = write(np.zeros(100, np.int16), np.zeros(100, np.uint8), 3)
+    assert chunks == (STATE, b"", b"", b"")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_few_symbols_come_back(count: int) -> None:
+    numbers = np.full(count, SCALES - 1, np.uint8)
+    symbols = np.full(count, 500, np.int16)  # as unlikely as can be
+    (*chunks, excess), _ = write(symbols, numbers)
+    assert np.array_equal(BandDecoder(ROWS, chunks, Escapes(excess), Checksum(), count).pull(numbers), symbols)
 
 
 def test_random_bytes_give_symbols_or_a_named_error() -> None:
     random = np.random.default_rng(3)
-    indexes = random.integers(0, SCALES, 500).astype(np.int32)
+    indexes = random.integers(0, SCALES, 500).astype(np.uint8)
     for _ in range(300):
         chunk = random.bytes(4 * int(random.integers(2, 30)))
         excess = random.bytes(int(random.integers(0, 6)))
         try:
-            pulled = ChunkDecoder(chunk, Escapes(excess), Checksum(), 500).pull(ROWS, indexes)
+            pulled = BandDecoder(ROWS, [chunk], Escapes(excess), Checksum(), 500).pull(indexes)
         except FormatError:
             continue
         assert np.abs(pulled).max() < 2**15
 
 
 def test_reading_past_the_end_stays_in_zeros() -> None:
-    indexes = np.full(10_000, SCALES - 1, np.int32)
+    indexes = np.full(10_000, SCALES - 1, np.uint8)
     escapes = Escapes(bytes(10_000))
-    pulled = ChunkDecoder(b"\xff" * 8, escapes, Checksum(), 10_000).pull(ROWS, indexes)
+    pulled = BandDecoder(ROWS, [b"\xff" * 7 + b"\x7f"], escapes, Checksum(), 10_000).pull(indexes)
     assert pulled.shape == (10_000,)
+
+
+@pytest.mark.parametrize("state", [0, 2**31 - 1, 2**63, 2**64 - 1])
+def test_a_state_out_of_range_is_refused(state: int) -> None:
+    with pytest.raises(FormatError, match="first state"):
+        BandDecoder(ROWS, [state.to_bytes(8, "little")], Escapes(), Checksum(), 10)
+
+
+@pytest.mark.parametrize("chunks", [[b"", STATE], [STATE[:4]], [STATE, b"\x01\x02"]])
+def test_a_band_without_a_state_or_with_half_a_word_is_refused(chunks: list[bytes]) -> None:
+    with pytest.raises(FormatError, match="two 32-bit words"):
+        BandDecoder(ROWS, chunks, Escapes(), Checksum(), 10)
 
 
 @pytest.mark.parametrize("excess", [b"", b"\x80", b"\x80\x80\x80\x00", b"\xff\xff\x7f"])
@@ -94,9 +146,8 @@ def test_an_integer_cdf_is_whole_and_leaves_nothing_out() -> None:
 
 
 def test_tables_that_do_not_rise_are_refused() -> None:
-    tables = gaussian_tables()
-    check_tables(tables, SCALES)
-    broken = tables.cdf.copy()
+    check_tables(TABLES, SCALES)
+    broken = TABLES.cdf.copy()
     broken[3, 2] = broken[3, 1]
     with pytest.raises(CheckpointError, match="rise"):
-        check_tables(tables._replace(cdf=broken), SCALES)
+        check_tables(TABLES._replace(cdf=broken), SCALES)

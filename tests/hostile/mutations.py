@@ -96,19 +96,21 @@ def edit_header(rng: random.Random, data: bytes, _seeds: Sequence[bytes]) -> byt
 def edit_table(rng: random.Random, data: bytes, _seeds: Sequence[bytes]) -> bytes:
     """Let one length of the table lie, in value or in form."""
     chunks = _chunks(data)
-    lengths = [len(chunk) for chunk in chunks]
-    forged = [_leb128(length) for length in lengths]
+    numbers = _numbers(data)
+    forged = [_leb128(number) for number in numbers]
     which = rng.randrange(len(forged))
-    length = lengths[which]
+    number = numbers[which]
     edges = (
         0,
         1,
         127,
         128,
-        length - 4,
-        length - 1,
-        length + 1,
-        length + 4,
+        number - 4,
+        number - 1,
+        number + 1,
+        number + 4,
+        2**30 - 1,
+        2**30,
         2**31,
         2**32 - 1,
         2**32,
@@ -118,7 +120,7 @@ def edit_table(rng: random.Random, data: bytes, _seeds: Sequence[bytes]) -> byte
     forms = (
         _leb128(value),
         _leb128(value),
-        _leb128(length, padding=rng.randint(1, 6)),
+        _leb128(number, padding=rng.randint(1, 6)),
         b"\xff" * rng.randint(1, 9),
     )
     forged[which] = rng.choice(forms)
@@ -126,14 +128,14 @@ def edit_table(rng: random.Random, data: bytes, _seeds: Sequence[bytes]) -> byte
 
 
 def shift_border(rng: random.Random, data: bytes, _seeds: Sequence[bytes]) -> bytes:
-    """Move bytes from one chunk to the next by two lengths that lie together: the sum stays right."""
+    """Move words from one chunk to the next by two lengths that lie together: the sum stays right."""
     chunks = _chunks(data)
+    numbers, units = _numbers(data), _units(data)
     first, second = sorted(rng.sample(range(len(chunks)), 2))
-    lengths = [len(chunk) for chunk in chunks]
-    moved = min(rng.choice((1, 2, 4, 8, lengths[first])), lengths[first])
-    lengths[first] -= moved
-    lengths[second] += moved
-    return data[:HEADER_BYTES] + b"".join(map(_leb128, lengths)) + b"".join(chunks)
+    moved = min(rng.choice((1, 2, 4, 8, numbers[first])), numbers[first])
+    numbers[first] -= moved
+    numbers[second] += moved * units[first] // units[second]
+    return data[:HEADER_BYTES] + b"".join(map(_leb128, numbers)) + b"".join(chunks)
 
 
 def edit_chunks(rng: random.Random, data: bytes, seeds: Sequence[bytes]) -> bytes:
@@ -151,8 +153,11 @@ def edit_chunks(rng: random.Random, data: bytes, seeds: Sequence[bytes]) -> byte
         _filler(rng, 4 * rng.randint(0, 64)),
         rng.choice(_chunks(rng.choice(seeds))),
     )
-    chunks[which] = rng.choice(edits)
-    return data[:HEADER_BYTES] + b"".join(_leb128(len(c)) for c in chunks) + b"".join(chunks)
+    units = _units(data)
+    edited = rng.choice(edits)
+    chunks[which] = edited[: len(edited) // units[which] * units[which]]
+    numbers = [len(chunk) // unit for chunk, unit in zip(chunks, units, strict=True)]
+    return data[:HEADER_BYTES] + b"".join(map(_leb128, numbers)) + b"".join(chunks)
 
 
 def edit_words(rng: random.Random, data: bytes, _seeds: Sequence[bytes]) -> bytes:
@@ -197,6 +202,15 @@ def _filler(rng: random.Random, length: int) -> bytes:
 
 def _chunks(data: bytes) -> list[bytes]:
     return [chunk for band in parse(data).bands for chunk in band]
+
+
+def _units(data: bytes) -> list[int]:
+    """The bytes that each number of the table counts: words, and bytes of a band's last chunk."""
+    return [unit for band in parse(data).bands for unit in [4] * (len(band) - 1) + [1]]
+
+
+def _numbers(data: bytes) -> list[int]:
+    return [len(chunk) // unit for chunk, unit in zip(_chunks(data), _units(data), strict=True)]
 
 
 def _leb128(value: int, padding: int = 0) -> bytes:

@@ -48,7 +48,10 @@ class ContainerTarget:
                     rng.randbytes(4),
                     rng.getrandbits(32),
                     tuple(
-                        tuple(rng.randbytes(rng.randrange(longest)) for _ in range(chunks))
+                        (
+                            *(rng.randbytes(4 * rng.randrange(longest // 4)) for _ in range(chunks - 1)),
+                            rng.randbytes(rng.randrange(longest)),
+                        )
                         for _ in band_heights(width, height)
                     ),
                 )

@@ -9,9 +9,9 @@ import pytest
 from manypath.bitstream import HEADER_BYTES, Bitstream, checksum, pack, parse, parse_header
 from manypath.errors import CorruptError, FormatError, LimitError, TruncatedError
 
-CHUNKS = (b"\x01\x02\x03", b"", b"\xaa" * 200)
+CHUNKS = (b"\x01\x02\x03\x04", b"", b"\xaa" * 200)
 GOOD = pack(Bitstream(100, 50, 96, b"\xc0\xff\xee\x00", 0x12345678, (CHUNKS,)))
-TABLE = HEADER_BYTES  # the table is 03 00 c8 01
+TABLE = HEADER_BYTES  # the table is 01 00 c8 01: one word, none, 200 bytes
 PAYLOAD = TABLE + 4
 
 
@@ -89,38 +89,40 @@ def test_the_limit_is_checked_before_the_table_is_walked() -> None:
 
 def test_a_table_that_cannot_be_there_is_truncated() -> None:
     with pytest.raises(TruncatedError, match="slice table has 1024 lengths"):
-        # 16384 x 16384 has 64 bands, and each now claims 16 chunks: 1024 numbers in 207 bytes.
+        # 16384 x 16384 has 64 bands, and each now claims 16 chunks: 1024 numbers in 208 bytes.
         parse(with_good_checksum(GOOD[:10] + b"\xff\x3f\xff\x3f\x60\x10" + GOOD[16:]))
 
 
-@pytest.mark.parametrize("table", [b"\x03\x00\xc8", b"\x80\x80\x80", b"\x03\x00\xff\xff\xff"])
+@pytest.mark.parametrize("table", [b"\x01\x00\xc8", b"\x80\x80\x80", b"\x01\x00\xff\xff\xff"])
 def test_a_stream_that_ends_inside_its_table_is_truncated(table: bytes) -> None:
     with pytest.raises(TruncatedError, match="inside the slice table"):
         parse(replace_table(table, b""))
 
 
-@pytest.mark.parametrize("entry", [b"\x83\x00", b"\x80\x00", b"\x83\x80\x80\x80\x00"])
+@pytest.mark.parametrize("entry", [b"\x81\x00", b"\x80\x00", b"\x81\x80\x80\x80\x00"])
 def test_a_number_not_in_shortest_form_is_a_format_error(entry: bytes) -> None:
     with pytest.raises(FormatError, match="shortest form"):
         parse(replace_table(entry + b"\x00\xc8\x01"))
 
 
-@pytest.mark.parametrize("entry", [b"\x83\x80\x80\x80\x80\x00", b"\xff" * 10])
+@pytest.mark.parametrize("entry", [b"\x81\x80\x80\x80\x80\x00", b"\xff" * 10])
 def test_a_number_of_more_than_five_bytes_is_a_format_error(entry: bytes) -> None:
     with pytest.raises(FormatError, match="longer than 5 bytes"):
         parse(replace_table(entry + b"\x00\xc8\x01"))
 
 
-def test_a_number_above_32_bits_is_a_format_error() -> None:
-    with pytest.raises(FormatError, match="at most 4294967295"):
-        parse(replace_table(b"\x80\x80\x80\x80\x10\x00\xc8\x01"))
+def test_a_chunk_above_32_bits_is_a_format_error() -> None:
+    with pytest.raises(FormatError, match="at most 1073741823"):  # words
+        parse(replace_table(b"\x80\x80\x80\x80\x04\x00\xc8\x01"))
+    with pytest.raises(FormatError, match="at most 4294967295"):  # bytes: the last chunk
+        parse(replace_table(b"\x01\x00\x80\x80\x80\x80\x10"))
 
 
 def test_a_huge_claimed_length_is_truncated_and_allocates_nothing() -> None:
-    lie = replace_table(b"\xff\xff\xff\xff\x0f" * 3)
+    lie = replace_table(b"\xff\xff\xff\xff\x03" * 2 + b"\xff\xff\xff\xff\x0f")
     tracemalloc.start()
     try:
-        with pytest.raises(TruncatedError, match="12884901885 bytes"):
+        with pytest.raises(TruncatedError, match="12884901879 bytes"):
             parse(lie)
         cut = parse(lie, allow_truncated=True)
         peak = tracemalloc.get_traced_memory()[1]
@@ -132,14 +134,14 @@ def test_a_huge_claimed_length_is_truncated_and_allocates_nothing() -> None:
 
 
 def test_a_chunk_that_is_cut_short_is_truncated() -> None:
-    with pytest.raises(TruncatedError, match="the chunks have 203 bytes, only 202 are there"):
+    with pytest.raises(TruncatedError, match="the chunks have 204 bytes, only 203 are there"):
         parse(with_good_checksum(GOOD[:-1]))
 
 
 def test_bytes_after_the_last_chunk_are_a_format_error() -> None:
     with pytest.raises(FormatError, match="1 bytes follow"):
         parse(with_good_checksum(GOOD + b"\x00"))
-    with pytest.raises(FormatError, match="231 bytes follow"):
+    with pytest.raises(FormatError, match="232 bytes follow"):
         parse(with_good_checksum(GOOD + GOOD))
     with pytest.raises(FormatError, match="follow"):
         parse(with_good_checksum(GOOD + b"\x00"), allow_truncated=True)
@@ -164,6 +166,6 @@ def test_every_single_bit_flip_is_noticed() -> None:
 
 
 def test_two_chunks_exchanged_are_corrupt() -> None:
-    swapped = GOOD[:PAYLOAD] + GOOD[PAYLOAD + 3 :] + GOOD[PAYLOAD : PAYLOAD + 3]
+    swapped = GOOD[:PAYLOAD] + GOOD[PAYLOAD + 4 :] + GOOD[PAYLOAD : PAYLOAD + 4]
     with pytest.raises(CorruptError):
         parse(swapped)

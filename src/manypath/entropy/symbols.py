@@ -9,15 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from manypath.entropy.coder import Checksum, ChunkDecoder, ChunkEncoder, Escapes, Rows, Symbols
-from manypath.entropy.context import Step
-from manypath.entropy.tables import Tables
+from manypath.entropy.coder import BandDecoder, BandEncoder, Checksum, RowNumbers, Rows, Symbols
+from manypath.entropy.context import Step, at
+from manypath.entropy.escapes import SYMBOL_LIMIT, Escapes
+from manypath.entropy.tables import SKIPPED_INDEX, Tables
 from manypath.errors import FormatError
 from manypath.model import MPAModel
 
 Chunks = tuple[bytes, ...]
-Listener = Callable[[Step, Tensor, Symbols, Symbols], None]
-"""(step, positions [P], symbols int32 [B, P, width], scale indexes int32 [B, P, width])."""
+Listener = Callable[[Step, Tensor, Symbols, RowNumbers], None]
+"""(step, positions [P], symbols int16 [B, P, width], scale indexes uint8 [B, P, width])."""
 
 
 class Clock:
@@ -34,14 +35,11 @@ class Clock:
         self.seconds += time.perf_counter() - self._since
 
 
-def _flat(x: Tensor) -> Symbols:
-    return x.to(torch.int32).cpu().numpy().reshape(-1)
-
-
 class SymbolCoder:
     """Codes the latents of one model.
 
-    A band's chunks are the hyper-latent, one per slice, and the escapes.
+    A band's chunks are the hyper-latent, one per slice, and the escapes. A scale index is also the number of its row of
+    the coder's tables; the rows of the hyper-latent's channels follow.
 
     Args:
         model: frozen.
@@ -51,13 +49,18 @@ class SymbolCoder:
 
     def __init__(self, model: MPAModel, latent_tables: Tables, hyper_tables: Tables) -> None:
         self._model = model
-        self._latent = Rows(latent_tables, skip=model.context.SKIPS)
-        self._hyper = Rows(hyper_tables, skip=False)
+        self._rows = Rows([latent_tables, hyper_tables], skip=model.context.SKIPS)
         self.slices = len(model.config.slices)
         self.chunks = self.slices + 2
 
-    def _hyper_rows(self, positions: int) -> Symbols:
-        return np.tile(np.arange(self._model.config.hyper_channels, dtype=np.int32), positions)
+    def _hyper_rows(self, positions: int) -> RowNumbers:
+        start = self._rows.starts[1]
+        rows = np.arange(start, start + self._model.config.hyper_channels).astype(self._rows.kind)
+        return np.tile(rows, positions)
+
+    def _indexes(self, indexes: Tensor) -> RowNumbers:
+        """Return [B, P, width] as [B, P * width]."""
+        return indexes.to(torch.uint8).flatten(1).cpu().numpy().astype(self._rows.kind, copy=False)
 
     def encode(self, y: Tensor, code: Tensor, checksums: Sequence[Checksum], clock: Clock) -> list[Chunks]:
         """Write the latents of a batch.
@@ -76,30 +79,31 @@ class SymbolCoder:
         if b > 1 and not model.exact:  # floats of a batch may differ from those of one, and the reader has one
             codes = code.expand(b)
             return [self.encode(y[i : i + 1], codes[i : i + 1], checksums[i : i + 1], clock)[0] for i in range(b)]
-        escapes = [Escapes() for _ in range(b)]
+        encoders = [BandEncoder(self._rows, checksum) for checksum in checksums]
         z = model.h_s.symbols(model.hyper_latent(y, code))
-        hyper: list[bytes] = []
         rows = self._hyper_rows(z.shape[1] * z.shape[2])
         with clock:
-            for i in range(b):
-                encoder = ChunkEncoder(escapes[i], checksums[i])
-                encoder.push(_flat(z[i]), self._hyper, rows)
-                hyper.append(encoder.finish())
-        features = model.h_s(z, code)
+            for encoder, own in zip(encoders, _symbols(z), strict=True):
+                encoder.push(own, rows)
+                encoder.end_chunk()
         gained = (y * model.gain(code)[:, None, None]).flatten(1, 2)
-        encoders: list[list[ChunkEncoder]] = []
+        skips = model.context.SKIPS
 
         def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
-            own = torch.round(gained[:, where, step.start : step.start + step.width] - means)
-            if step.stage == 0:
-                encoders.append([ChunkEncoder(escapes[i], checksums[i]) for i in range(b)])
+            symbols = at(gained[..., step.start : step.start + step.width], where) - means
+            symbols.round_().clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+            if skips:
+                symbols.mul_(indexes != SKIPPED_INDEX)
             with clock:
-                seen = [encoders[step.slice][i].push(_flat(own[i]), self._latent, _flat(indexes[i])) for i in range(b)]
-            return means + torch.from_numpy(np.stack(seen)).to(means).view(means.shape)
+                for encoder, own, numbers in zip(encoders, _symbols(symbols), self._indexes(indexes), strict=True):
+                    encoder.push(own, numbers)
+                    if step.stage == step.stages - 1:
+                        encoder.end_chunk()
+            return symbols.add_(means)
 
-        model.context.walk(features, code, visit)
+        model.context.walk(model.h_s(z, code), code, visit)
         with clock:
-            return [(hyper[i], *(own[i].finish() for own in encoders), escapes[i].finish()) for i in range(b)]
+            return [encoder.finish() for encoder in encoders]
 
     def decode(
         self,
@@ -149,33 +153,36 @@ class SymbolCoder:
         escapes = [Escapes(own[-1], lost=present < self.chunks) for own in chunks]
         z_shape = (h // 4, w // 4, config.hyper_channels)
         rows = self._hyper_rows(z_shape[0] * z_shape[1])
+        most = len(rows) + h * w * config.latent_channels
+        words = min(present, self.chunks - 1)
         with clock:
-            read = [
-                ChunkDecoder(chunks[i][0], escapes[i], checksums[i], len(rows)).pull(self._hyper, rows)
-                for i in range(b)
+            decoders = [
+                BandDecoder(self._rows, own[:words], excess, checksum, most)
+                for own, excess, checksum in zip(chunks, escapes, checksums, strict=True)
             ]
-        z = torch.from_numpy(np.stack(read)).to(code.device).float().view(b, *z_shape)
-        if float(z.abs().max()) > model.h_s.BOUND:
+            read = np.stack([decoder.pull(rows) for decoder in decoders])
+        if int(np.abs(read).max()) > model.h_s.BOUND:
             raise FormatError(f"a hyper-latent symbol exceeds {model.h_s.BOUND}")
-        features = model.h_s(z, code)
-        decoders: list[ChunkDecoder] = []
+        z = torch.from_numpy(read).to(code.device).float().view(b, *z_shape)
 
         def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
             if 1 + step.slice >= present:
                 return means
-            if step.stage == 0:
-                decoders.clear()
-                for i in range(b):
-                    most = h * w * step.width
-                    decoders.append(ChunkDecoder(chunks[i][1 + step.slice], escapes[i], checksums[i], most))
             with clock:
-                seen = [decoders[i].pull(self._latent, _flat(indexes[i])) for i in range(b)]
+                numbers = self._indexes(indexes)
+                seen = np.stack([decoder.pull(own) for decoder, own in zip(decoders, numbers, strict=True)])
             if listen is not None:
-                listen(step, where, np.stack(seen).reshape(indexes.shape), _flat(indexes).reshape(indexes.shape))
-            return means + torch.from_numpy(np.stack(seen)).to(means).view(means.shape)
+                listen(step, where, seen.reshape(indexes.shape), numbers.reshape(indexes.shape))
+            return means + torch.from_numpy(seen).to(means.device).view(means.shape)
 
-        y_hat = model.context.walk(features, code, visit)
+        y_hat = model.context.walk(model.h_s(z, code), code, visit)
         if present == self.chunks:
             for own in escapes:
                 own.check_consumed()
         return y_hat
+
+
+def _symbols(x: Tensor) -> Symbols:
+    """Return float [B, ...] of integers as int16 [B, n]."""
+    flat: Symbols = x.to(torch.int16).flatten(1).cpu().numpy()
+    return flat
