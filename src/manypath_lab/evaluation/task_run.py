@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 BATCH = 10  # pictures coded together
 LEVELS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 
-# Where peers lose about 10 points down to where they lose 1: on photos of 227x227, and on street scenes of 480x360.
+# Where peers lose some 8 points down to where they lose 1: on photos of 227x227, and on street scenes of 480x360.
 PHOTO_QUALITIES: dict[str, tuple[int, ...]] = {
-    "jpeg": (18, 26, 38, 52, 66, 78, 86, 91, 95),
-    "webp": (25, 38, 52, 66, 76, 84, 90, 95),
-    "avif": (30, 38, 46, 55, 64, 72, 80, 88),
-    "jxl": (28, 40, 52, 62, 72, 80, 87, 92),
+    "jpeg": (26, 38, 52, 66, 78, 86, 91, 95),
+    "webp": (38, 52, 66, 76, 84, 90, 95),
+    "avif": (38, 46, 55, 64, 72, 80, 88),
+    "jxl": (40, 52, 62, 72, 80, 87, 92),
 }
 STREET_QUALITIES: dict[str, tuple[int, ...]] = {
     "jpeg": (8, 12, 18, 26, 38, 52, 66, 78, 88),
