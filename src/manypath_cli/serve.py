@@ -23,9 +23,10 @@ are lines of JSON on stderr; health, reflection and, on a port of their own, Pro
 """
 
 _EXAMPLES = """\
-examples, in three terminals (`manypath classifier` builds the worker's model first):
+examples, in three terminals (`manypath classifier` and `manypath segmenter install` build the worker's models first):
   manypath serve worker --set port=50053
-  manypath serve decoder --set workers='{"classification": "localhost:50053/efficientnet-lite0"}'
+  manypath serve decoder --set workers='{"classification": "localhost:50053/efficientnet-lite0",
+                                         "segmentation": "localhost:50053/street-segmenter"}'
   manypath serve encoder --set uplink=localhost:50052
 
   manypath serve encoder --settings       every setting, its default and what it means
