@@ -23,7 +23,7 @@ from manypath import bitstream as container
 from manypath import budget, checkpoint
 from manypath.bitstream import Bitstream, StreamInfo, band_heights, chunks_present, inspect
 from manypath.config import LATENT_PIXELS, TOKEN_PIXELS, WINDOW_PIXELS
-from manypath.entropy.coder import Checksum, Symbols
+from manypath.entropy.coder import Checksum, RowNumbers, Symbols
 from manypath.entropy.context import Step
 from manypath.entropy.symbols import Clock, SymbolCoder
 from manypath.entropy.tables import code_lengths
@@ -36,6 +36,7 @@ from manypath.transforms import Routing, Trace
 __all__ = ["Codec", "Reconstruction", "StageTimings", "StreamInfo", "inspect"]
 
 DEFAULT_QUALITY = 4.0
+KEPT_BANDS = 8  # whose latents a search for a budget keeps, 13 MB each for 192 channels
 _RANDOM_SIDES = (("mse", "square"), ("classification", "narrow"), ("segmentation", "narrow"))
 _DISAGREED = "encoder and decoder computed different entropy parameters, or the stream was forged"
 STAGES = ("analysis", "entropy_parameters", "coding", "synthesis")
@@ -185,22 +186,49 @@ class Codec:
         return [streams[number] for number in range(len(checked))]
 
     def _encode_to_budget(self, image: Image, most: int, timings: StageTimings) -> bytes:
-        bpp = 8 * most / (image.shape[0] * image.shape[1])
-        first = round(budget.first_code(bpp))
-        return budget.fit(lambda code: self._encode_group([image], code, timings)[0], most, first)
+        analysed: list[int] = []
+        kept: dict[int, Tensor] = {}
 
-    def _encode_group(self, images: Sequence[Image], code: int, timings: StageTimings) -> list[bytes]:
-        """Encode pictures of one size."""
+        def encode(code: int) -> bytes:
+            if not analysed or not budget.serves(analysed[-1], code):
+                analysed.append(code)
+                kept.clear()
+            return self._encode_group([image], code, timings, kept, analysed[-1])[0]
+
+        return budget.fit(encode, most, budget.first_code(image, most))
+
+    def _encode_group(
+        self,
+        images: Sequence[Image],
+        code: int,
+        timings: StageTimings,
+        kept: dict[int, Tensor] | None = None,
+        analysed: int | None = None,
+    ) -> list[bytes]:
+        """Encode pictures of one size.
+
+        Args:
+            images: of one size.
+            code: quality code.
+            timings: added to.
+            kept: latents by a band's first row: taken if there, else put there, the first bands' alone.
+            analysed: quality code of these latents, if it is another.
+        """
         height, width = images[0].shape[:2]
         codes = torch.full((1,), code, device=self._device)
+        own_codes = codes if analysed is None else torch.full((1,), analysed, device=self._device)
         checksums = [Checksum() for _ in images]
         bands: list[list[tuple[bytes, ...]]] = [[] for _ in images]
         for top, bottom in _band_rows(width, height):
-            with _measured(timings, "analysis"):
-                y = self._analyse(images, top, bottom, codes)
+            y = None if kept is None else kept.get(top)
+            if y is None:
+                with _measured(timings, "analysis"):
+                    y = self._analyse(images, top, bottom, own_codes)
+                if kept is not None and len(kept) < KEPT_BANDS:
+                    kept[top] = y
             clock = Clock()
             with _measured(timings, "entropy_parameters", clock):
-                chunks = self._coder.encode(y, codes.expand(len(images)), checksums, clock)
+                chunks = self._coder.encode(y, codes, checksums, clock)
             for own, new in zip(bands, chunks, strict=True):
                 own.append(new)
         return [
@@ -332,7 +360,7 @@ class Codec:
             grid = ((bottom - top) // LATENT_PIXELS, _aligned(stream.width) // LATENT_PIXELS)
             bits = np.full(grid[0] * grid[1], 8.0 * len(chunks[0]) / (grid[0] * grid[1]), dtype=np.float32)
 
-            def count(_step: Step, where: Tensor, symbols: Symbols, indexes: Symbols, bits: ScoreMap = bits) -> None:
+            def count(_step: Step, where: Tensor, symbols: Symbols, indexes: RowNumbers, bits: ScoreMap = bits) -> None:
                 bits[where.cpu().numpy()] += code_lengths(self._latent_tables, symbols, indexes, skip=skips)[0].sum(-1)
 
             self._coder.decode([chunks], code, grid, checksums=[Checksum()], clock=Clock(), listen=count)

@@ -6,7 +6,7 @@ Nothing here runs when a picture is coded; a released checkpoint brings its tabl
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +87,9 @@ def gaussian_tables() -> Tables:
     return stack([gaussian_row(scale) for scale in scale_table().tolist()])
 
 
-def code_lengths(tables: Tables, symbols: Integers, indexes: Integers, *, skip: bool = True) -> npt.NDArray[np.float32]:
+def code_lengths(
+    tables: Tables, symbols: npt.NDArray[np.integer[Any]], indexes: npt.NDArray[np.integer[Any]], *, skip: bool = True
+) -> npt.NDArray[np.float32]:
     """Return the ideal code length of each symbol in bits, of its table's index; with ``skip``, skipped ones are free.
 
     A symbol beyond its table costs what the table's last symbol does: the excess, in the escapes, is not counted.
