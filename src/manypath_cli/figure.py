@@ -244,9 +244,9 @@ def draw_curves(args: Namespace) -> int:
     Raises:
         ManypathError: a folder holds no measurement.
     """
-    from manypath_lab.figures import curves
+    from manypath_lab.figures import curves, measured
 
-    return _say(curves.write(curves.read([Path(run) for run in args.runs]), _output(args, [])))
+    return _say(curves.write(measured.read([Path(run) for run in args.runs]), _output(args, [])))
 
 
 def _picture(args: Namespace) -> tuple[str, Image, Path]:

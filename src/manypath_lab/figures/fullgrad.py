@@ -12,7 +12,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from PIL import Image
 
-from manypath.entropy._compressai import import_torchvision
 from manypath_lab.figures.answers import Classifier, classifier_window, prepare
 from manypath_lab.figures.columns import (
     GAP,
@@ -25,6 +24,7 @@ from manypath_lab.figures.columns import (
     in_percent,
     shortened,
 )
+from manypath_lab.figures.saliency import full_gradient
 from manypath_lab.figures.sheet import INK, TOP, WIDTH, Map, Pixels, Sheet, Spot, write_json, write_maps
 from manypath_lab.figures.subject import Subject, View, encode, served_paths, views
 
@@ -87,23 +87,8 @@ def compute(
     probabilities = classifier.probabilities(shown)
     wanted = int(probabilities[0].argmax()) if class_index is None else class_index
     confidence = [float(own[wanted]) for own in probabilities]
-    return FullGradData(
-        subject, made, wanted, classifier.label(wanted), confidence, full_gradient(classifier, shown, wanted)
-    )
-
-
-def full_gradient(classifier: Classifier, images: Sequence[Pixels], class_index: int) -> list[Map]:
-    """Return FullGrad's maps, float32 [224, 224] in 0..1, each scaled to its own range."""
-    import_torchvision()  # grad-cam imports it, but only to offer transforms that nothing here uses
-    from pytorch_grad_cam import FullGrad
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-
-    maps = []
-    with FullGrad(classifier.network, []) as explain:
-        for image in images:
-            found = explain(prepare(image), [ClassifierOutputTarget(class_index)])[0]
-            maps.append(np.asarray(found, dtype=np.float32))
-    return maps
+    maps = [full_gradient(classifier.network, prepare(own), wanted)[0] for own in shown]
+    return FullGradData(subject, made, wanted, classifier.label(wanted), confidence, maps)
 
 
 def overlay(image: Pixels, importance: Map, colours: str = COLOURS) -> Pixels:

@@ -11,11 +11,10 @@ import numpy.typing as npt
 import torch
 from matplotlib.patches import Rectangle
 
-from manypath_lab.figures.sheet import BODY, INK, MARGIN, SMALL, WIDTH, Pixels, Sheet, Spot, height_of
+from manypath_lab.figures.sheet import BODY, INK, SMALL, Pixels, Sheet, Spot, flow, height_of
 
 AGREEMENT = 0.34  # inches below a mask, for a line of text
 _LEGEND_LINE = 0.3  # inches
-_LEGEND_CELL = 1.4  # inches, a colour and a class' name
 _OVERLAY = 0.6  # share of a class' colour
 
 
@@ -70,9 +69,11 @@ class Segmenter:
 
 
 def overlay(image: Pixels, mask: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8]) -> Pixels:
-    """Return the picture in grey, coloured by class."""
+    """Return the picture in grey, coloured by class, with white borders between classes for who sees few colours."""
     grey = image.astype(np.float32).mean(-1, keepdims=True)
     blend: Pixels = np.round((1 - _OVERLAY) * grey + _OVERLAY * palette[mask]).astype(np.uint8)
+    blend[:, 1:][mask[:, 1:] != mask[:, :-1]] = 255
+    blend[1:][mask[1:] != mask[:-1]] = 255
     return blend
 
 
@@ -88,22 +89,20 @@ def draw_mask(sheet: Sheet, spot: Spot, image: Pixels, masks: Masks, number: int
     sheet.text(spot.left, spot.top + height_of(image, spot.width) + 0.2, text, size=SMALL, va="center")
 
 
-def _legend_columns() -> int:
-    return int((WIDTH - 2 * MARGIN) / _LEGEND_CELL)
-
-
 def legend_height(masks: Masks) -> float:
     """Return how high the legend is, inches."""
-    return _LEGEND_LINE * -(-len(masks.present) // _legend_columns()) + 0.1
+    return _LEGEND_LINE * _legend_places(masks)[1] + 0.1
 
 
 def draw_legend(sheet: Sheet, masks: Masks, top: float) -> None:
     """Name the colours of the classes that are there."""
-    for number, index in enumerate(masks.present):
-        row, column = divmod(number, _legend_columns())
-        left, middle = MARGIN + column * _LEGEND_CELL, top + (row + 0.5) * _LEGEND_LINE
+    for index, (left, line) in zip(masks.present, _legend_places(masks)[0], strict=True):
+        middle = top + (line + 0.5) * _LEGEND_LINE
         axes = sheet.axes(Spot(left, middle - 0.08, 0.22), 0.16)
         axes.axis("off")
-        colour = masks.palette[index] / 255.0
-        axes.add_patch(Rectangle((0, 0), 1, 1, facecolor=colour, edgecolor=INK, linewidth=0.5))
+        axes.add_patch(Rectangle((0, 0), 1, 1, facecolor=masks.palette[index] / 255.0, edgecolor=INK, linewidth=0.5))
         sheet.text(left + 0.3, middle, masks.classes[index], size=BODY - 1, va="center")
+
+
+def _legend_places(masks: Masks) -> tuple[list[tuple[float, int]], int]:
+    return flow([0.3 + 0.095 * len(masks.classes[index]) for index in masks.present])

@@ -134,16 +134,10 @@ def _draw_rule(axes: Axes, qualities: Sequence[float]) -> None:
     axes.plot(fine, [rho_enc(quality) for quality in fine], color=_LINE, linewidth=2.8)
     axes.plot(qualities, [rho_enc(quality) for quality in qualities], "o", color=_LINE, markersize=7)
     for quality in qualities:
-        text = f"{rho_enc(quality):.2f}"
-        axes.annotate(
-            text,
-            (quality, rho_enc(quality)),
-            (-4, 7),
-            textcoords="offset points",
-            ha="right",
-            fontsize=SMALL,
-            color=INK,
-        )
+        # To the upper left of the rising curve; the first one would stand on the axis there.
+        shift, side = ((0, 9), "center") if quality == qualities[0] else ((-4, 7), "right")
+        place = (quality, rho_enc(quality))
+        axes.annotate(f"{place[1]:.2f}", place, shift, textcoords="offset points", ha=side, fontsize=SMALL, color=INK)
     axes.set_xlim(0.4, LEVELS + 0.25)
     axes.set_ylim(-0.03, 1.08)
     axes.set_xticks(range(1, LEVELS + 1))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,6 +119,17 @@ class Sheet:
         """Write the PNG."""
         file.parent.mkdir(parents=True, exist_ok=True)
         self.figure.savefig(file, dpi=DPI, metadata={"Software": None})
+
+
+def flow(widths: Sequence[float], gap: float = 0.25) -> tuple[list[tuple[float, int]], int]:
+    """Set words in lines: return each one's (left edge in inches, line), and how many lines there are."""
+    places, left, line = [], MARGIN, 0
+    for width in widths:
+        if left + width > WIDTH - MARGIN and left > MARGIN:
+            left, line = MARGIN, line + 1
+        places.append((left, line))
+        left += width + gap
+    return places, line + 1
 
 
 def height_of(pixels: npt.NDArray[Any], width: float) -> float:

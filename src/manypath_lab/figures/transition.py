@@ -110,7 +110,8 @@ def draw(data: TransitionData) -> Sheet:
     colour = path_colour(path)
     for number, view in enumerate(data.views):
         spot = column(number, count, TOP)
-        name, shade = {0: ("perceptual", path_colour("perceptual")), count - 1: (path, colour)}.get(number, ("…", INK))
+        ends = {0: ("perceptual", path_colour("perceptual")), count - 1: (path, colour)}
+        name, shade = ends.get(number, (f"{100 * view.task_share:.0f} % task", INK))
         draw_heading(sheet, spot, name, f"task share {view.task_share:.2g}", shade)
         draw_picture(sheet, spot.down(HEADING), view.image, data.window)
         draw_detail(sheet, spot.down(HEADING + whole + GAP), view.image, data.window)
