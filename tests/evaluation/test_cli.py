@@ -8,10 +8,10 @@ from manypath.errors import ManypathError, QualityError, RequestError
 from manypath_lab.evaluation.cli import add_parser
 
 
-def run_command(*arguments: str) -> int:
+def run_command(*arguments: str, kind: str = "rd") -> int:
     parser = argparse.ArgumentParser(prog="manypath")
     add_parser(parser.add_subparsers())
-    parsed = parser.parse_args(["eval", "rd", *arguments])
+    parsed = parser.parse_args(["eval", kind, *arguments])
     code: int = parsed.func(parsed)
     return code
 
@@ -86,3 +86,39 @@ def test_help_teaches_with_an_example(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit, match="0"):
         run_command("--help")
     assert "manypath eval rd --pictures kodak --checkpoint edge" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["cls", "seg", "cross", "transition", "ablation"])
+def test_each_measurement_explains_itself_with_an_example(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        run_command("--help", kind=kind)
+    assert f"manypath eval {kind} --" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "message"),
+    [
+        ("cls", ["--pictures", ".", "--drops", "-1"], "--drops must be positive"),
+        ("cls", ["--pictures", "."], "labels.csv must be a CSV file"),
+        ("seg", ["--data", "."], "must hold val/images and val/masks"),
+        ("cross", ["--model", "tiny-random"], "at least one of --pictures, --photos, --streets"),
+        ("transition", ["--model", "tiny-random", "--steps", "1"], "--steps must be at least 2"),
+    ],
+)
+def test_a_measurement_that_cannot_be_made_is_refused_in_words(
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ManypathError, match=message):
+        run_command(*arguments, "--output", str(tmp_path / "out"), kind=kind)
+
+
+def test_a_side_without_trained_weights_has_no_transition(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(RequestError, match="tiny-random has no mse path"):
+        run_command(
+            *("--model", "tiny-random", "--pictures", str(folder), "--output", str(tmp_path)), kind="transition"
+        )
