@@ -8,7 +8,6 @@ any size; resized and normalised here where it takes floats of its own size. Ser
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from manypath_api.inference import open_inference_pb2 as pb
 from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
+from services.common.inference_channel import CHANNEL_OPTIONS
 from services.common.inference_questions import (
     AnswerError,
     Classify,
@@ -38,40 +38,6 @@ from services.common.tensors import TensorError, read_tensor, write_raw
 
 __all__ = ["ClassMap", "InferenceClient", "InferenceError", "InferenceUnavailable", "Kind", "Label", "Output"]
 
-# Unlike calls between our own services these do not wait for a connection: where a worker is away, its caller
-# still has a picture to give, and should know soon. Health is not watched: not every server reports it.
-# Retries stop in silence above 256 KiB a request unless the buffer is raised; a picture is larger than that.
-_CHANNEL_OPTIONS = (
-    ("grpc.max_send_message_length", MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", MESSAGE_BYTES),
-    ("grpc.per_rpc_retry_buffer_size", MESSAGE_BYTES),
-    # A worker that restarts is found again within seconds, not within the default's two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    (
-        "grpc.service_config",
-        json.dumps(
-            {
-                "loadBalancingConfig": [{"round_robin": {}}],
-                "methodConfig": [
-                    {
-                        "name": [{"service": "inference.GRPCInferenceService"}],
-                        "retryPolicy": {
-                            "maxAttempts": 4,
-                            "initialBackoff": "0.1s",
-                            "maxBackoff": "2s",
-                            "backoffMultiplier": 2,
-                            "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
-                        },
-                    }
-                ],
-                "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
-            }
-        ),
-    ),
-)
 _UNAVAILABLE = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -127,9 +93,9 @@ class InferenceClient:
         self._names = tuple(names)
         self._normalisation = normalisation or Normalisation()
         if credentials is None:
-            self._channel = grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
+            self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
         else:
-            self._channel = grpc.aio.secure_channel(target, credentials, options=_CHANNEL_OPTIONS)
+            self._channel = grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
         self._stub = pb_grpc.GRPCInferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._model: _Model | None = None
         self._model_lock = asyncio.Lock()

@@ -234,6 +234,7 @@ class DecoderServiceServicer:
 
     def Analyze(self, request, context):
         """Decodes one bitstream, each task along its own path, and asks the worker of each task.
+        All workers are asked at the same time; where one fails, the call fails with its status.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
