@@ -228,7 +228,8 @@ class Codec:
                     kept[top] = y
             clock = Clock()
             with _measured(timings, "entropy_parameters", clock):
-                chunks = self._coder.encode(y, codes, checksums, clock)
+                seen = (-(-(min(bottom, height) - top) // LATENT_PIXELS), -(-width // LATENT_PIXELS))
+                chunks = self._coder.encode(y, codes, checksums, clock, seen)
             for own, new in zip(bands, chunks, strict=True):
                 own.append(new)
         return [

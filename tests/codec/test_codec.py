@@ -164,3 +164,14 @@ def test_higher_quality_never_costs_much_less_and_ends_far_apart(codec: Codec) -
     sizes = [len(codec.encode(image, quality=quality)) for quality in range(1, 9)]
     assert sizes[-1] > 2 * sizes[0]
     assert all(later > 0.9 * earlier for earlier, later in itertools.pairwise(sizes))
+
+
+def test_the_latents_of_padding_cost_next_to_nothing():
+    codec = Codec.load("tiny-random")
+    rng = np.random.default_rng(3)
+    noisy = rng.integers(0, 256, (65, 65, 3), dtype=np.uint8)
+    bits = codec.bit_map(codec.encode(noisy, quality=6))  # 5x5 positions of 8x8
+    whole = rng.integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    whole[:65, :65] = noisy
+    assert len(codec.encode(noisy, quality=6)) < 0.6 * len(codec.encode(whole, quality=6))
+    assert bits.shape == (5, 5)

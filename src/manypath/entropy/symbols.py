@@ -35,6 +35,15 @@ class Clock:
         self.seconds += time.perf_counter() - self._since
 
 
+def _inside(y: Tensor, seen: tuple[int, int] | None) -> Tensor | None:
+    """Return float32 [1, h * w, 1], 1 where there is picture and 0 in padding; None if there is no padding."""
+    if seen is None or seen == tuple(y.shape[1:3]):
+        return None
+    mask = y.new_zeros(1, y.shape[1], y.shape[2], 1)
+    mask[:, : seen[0], : seen[1]] = 1.0
+    return mask.flatten(1, 2)
+
+
 class SymbolCoder:
     """Codes the latents of one model.
 
@@ -62,7 +71,14 @@ class SymbolCoder:
         """Return [B, P, width] as [B, P * width]."""
         return indexes.to(torch.uint8).flatten(1).cpu().numpy().astype(self._rows.kind, copy=False)
 
-    def encode(self, y: Tensor, code: Tensor, checksums: Sequence[Checksum], clock: Clock) -> list[Chunks]:
+    def encode(
+        self,
+        y: Tensor,
+        code: Tensor,
+        checksums: Sequence[Checksum],
+        clock: Clock,
+        seen: tuple[int, int] | None = None,
+    ) -> list[Chunks]:
         """Write the latents of a batch.
 
         Args:
@@ -70,6 +86,8 @@ class SymbolCoder:
             code: quality codes, int64 [B].
             checksums: one per sample, extended.
             clock: told the seconds spent coding.
+            seen: rows and columns of the grid that hold some of the picture, all unless given; the symbols of padding
+                are zero, which costs next to nothing.
 
         Returns:
             Each sample's chunks.
@@ -78,7 +96,7 @@ class SymbolCoder:
         b = y.shape[0]
         if b > 1 and not model.exact:  # floats of a batch may differ from those of one, and the reader has one
             codes = code.expand(b)
-            return [self.encode(y[i : i + 1], codes[i : i + 1], checksums[i : i + 1], clock)[0] for i in range(b)]
+            return [self.encode(y[i : i + 1], codes[i : i + 1], checksums[i : i + 1], clock, seen)[0] for i in range(b)]
         encoders = [BandEncoder(self._rows, checksum) for checksum in checksums]
         z = model.h_s.symbols(model.hyper_latent(y, code))
         rows = self._hyper_rows(z.shape[1] * z.shape[2])
@@ -88,12 +106,15 @@ class SymbolCoder:
                 encoder.end_chunk()
         gained = (y * model.gain(code)[:, None, None]).flatten(1, 2)
         skips = model.context.SKIPS
+        inside = _inside(y, seen)
 
         def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
             symbols = at(gained[..., step.start : step.start + step.width], where) - means
             symbols.round_().clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT)
             if skips:
                 symbols.mul_(indexes != SKIPPED_INDEX)
+            if inside is not None:
+                symbols.mul_(at(inside, where))
             with clock:
                 for encoder, own, numbers in zip(encoders, _symbols(symbols), self._indexes(indexes), strict=True):
                     encoder.push(own, numbers)
