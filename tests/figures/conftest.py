@@ -60,7 +60,7 @@ def figure(tmp_path: Path) -> Callable[..., Figure]:
     def run(kind: str, *arguments: object) -> Figure:
         file = tmp_path / "out" / f"{kind}.png"
         model = [] if kind == "curves" else ["--model", MODEL]
-        assert main(["figure", kind, *map(str, arguments), *model, "--output", str(file)]) == 0
+        assert main(["figure", kind, *model, "--output", str(file), *map(str, arguments)]) == 0
         return Figure(file)
 
     return run

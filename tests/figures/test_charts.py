@@ -48,8 +48,43 @@ def test_curves_draws_what_eval_wrote_ours_first_and_published_ones_left_out(fig
     first = made.facts["panels"][0]
     assert [(line["name"], line["path"]) for line in first["lines"]] == [("edge-mse", "mse"), ("jpeg", "")]
     assert first["lines"][0]["points"][0] == [pytest.approx(0.1), pytest.approx(28)]
-    assert made.facts["panels"][1]["lines"][1]["points"][0][1] == pytest.approx(10.4096, abs=1e-3)  # -10 log10(0.09)
+    assert made.facts["panels"][1]["lines"][1]["points"][0][1] == pytest.approx(10.4576, abs=1e-3)  # -10 log10(0.09)
     assert len(_rows(made.file)) == 2 * 2 * 5
+
+
+def test_curves_joins_rate_answers_and_perception(figure, tmp_path):
+    points = [{"bpp": 0.1 * n, "percent": 70.0 + n} for n in range(1, 4)]
+    lines = [
+        {"name": name, "label": name, "path": path, "points": points} for name, path in (("avif", ""), ("m", "mse"))
+    ]
+    verdict = {"network": "lite0", "score": "top1", "original_percent": 80.0, "curves": lines}
+    pictures = {"folder": "photos", "measured": 9}
+    others = [{**verdict, "score": "agreement"}, {**verdict, "network": "lite1"}]
+    (tmp_path / "cls.json").write_text(json.dumps({"pictures": pictures, "verdicts": [verdict, *others]}))
+    rows = ["pictures,metric,path,quality,value,original"]
+    rows += [f"kodak,{metric},mse,{q},{q / 10},," for q in (1, 2) for metric in ("bpp", "perceptual", "psnr")]
+    (tmp_path / "cross.csv").write_text("\n".join(rows) + "\n")
+    made = figure("curves", "--run", tmp_path)
+    assert [panel["measure"] for panel in made.facts["panels"]] == ["perceptual", "top1"]
+    perceptual, top1 = made.facts["panels"]
+    assert [(line["path"], line["points"]) for line in perceptual["lines"]] == [("mse", [[0.1, 0.1], [0.2, 0.2]])]
+    assert (top1["unit"], top1["pictures"], top1["originals"]) == ("top-1 of lite0, %; up is better", 9, 80.0)
+    assert [line["name"] for line in top1["lines"]] == ["m", "avif"]
+
+
+def test_runs_on_the_same_pictures_add_curves_and_on_others_replace_them(figure, tmp_path):
+    for name, folder, curve in (
+        ("one", "kodak", _curve("edge", "Manypath edge", 0, ours=True)),
+        ("two", "kodak", _curve("edge-mse", "Manypath edge mse", 1, ours=True)),
+        ("three", "cid", _curve("jpeg", "JPEG", 1)),
+    ):
+        (tmp_path / name).mkdir()
+        report = Report(folder, "00", 3, (), (curve,), (), (), "pchip")
+        (tmp_path / name / "rd.json").write_text(to_json(report))
+    both = figure("curves", "--run", tmp_path / "one", "--run", tmp_path / "two")
+    assert [line["path"] for line in both.facts["panels"][0]["lines"]] == ["perceptual", "mse"]
+    last = figure("curves", "--run", tmp_path / "one", "--run", tmp_path / "three")
+    assert [line["name"] for line in last.facts["panels"][0]["lines"]] == ["jpeg"]
 
 
 def test_a_folder_without_a_measurement_is_refused(capsys, tmp_path):

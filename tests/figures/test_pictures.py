@@ -27,10 +27,14 @@ def test_paths_shows_the_original_and_each_path_that_the_model_serves(figure, pi
         assert np.array_equal(made.maps()[path], codec.decode(stream, path=path))
 
 
-def test_paths_shows_only_the_paths_that_were_asked_for(figure, picture):
-    made = figure("paths", "--picture", picture, "--path", "segmentation", "--path", "perceptual", "--no-classes")
+def test_paths_shows_only_what_was_asked_for(figure, picture):
+    paths = ("--path", "segmentation", "--path", "perceptual")
+    made = figure("paths", "--picture", picture, *paths, "--no-classes", "--masks")
     assert [column["path"] for column in made.facts["columns"]] == ["original", "perceptual", "segmentation"]
     assert "classes" not in made.facts["columns"][0]
+    first, *others = (made.maps()[f"{column['path']}_mask"] for column in made.facts["columns"])
+    agreement = [column["mask_agreement"] for column in made.facts["columns"]]
+    assert agreement == [1.0, *(float((own == first).mean()) for own in others)]
 
 
 def test_the_detail_is_where_the_reconstructions_differ(image):
@@ -69,10 +73,12 @@ def test_a_bit_map_adds_up_to_its_stream_and_the_grain_takes_the_bits(figure, pi
     assert 0 < low < high
 
 
-def test_a_bit_map_of_a_picture_without_padding_is_its_streams_size(figure, tmp_path):
-    file = tmp_path / "noise.png"
-    Image.fromarray(np.random.default_rng(1).integers(0, 256, (192, 256, 3), dtype=np.uint8)).save(file)
-    (row,) = figure("bits", "--picture", file, "--qualities", "8").facts["qualities"]
+def test_a_bit_map_of_the_shipped_model_is_its_streams_size(figure, tmp_path):
+    file = tmp_path / "hills.png"
+    rows, columns = np.mgrid[0:192, 0:256]  # whole windows: no padding
+    hills = 120 + 60 * np.sin(rows / 9.0) * np.cos(columns / 13.0) + np.random.default_rng(1).normal(0, 20, rows.shape)
+    Image.fromarray(np.repeat(hills.clip(0, 255).astype(np.uint8)[..., None], 3, 2)).save(file)
+    (row,) = figure("bits", "--picture", file, "--qualities", "6", "--model", "edge").facts["qualities"]
     assert row["map_bytes"] == pytest.approx(row["bitstream_bytes"], rel=0.05)
 
 
