@@ -19,7 +19,16 @@ QUALITY_CODES = (LEVELS - 1) * QUALITY_STEPS + 1
 GROUPS = 3  # per transform, as the paper's multi-path stages
 MIXERS = ("depthwise", "bottleneck")
 PATTERNS = {"all": 1, "odd-even": 2, "even-odd": 2, "quarters": 4}  # spatial passes of a slice of the published context
-SIDE_WIDTHS = {"inverted": 2.0, "square": 1.0, "bottleneck": 0.5, "narrow": 0.25}  # hidden channels per channel
+# of a side's MLPs: hidden channels per channel
+SIDE_WIDTHS = {
+    "inverted": 2.0,
+    "square": 1.0,
+    "bottleneck": 0.5,
+    "narrow": 0.25,
+    "adapter": 0.25,
+    "wide-adapter": 1.0,
+}
+ADAPTERS = ("adapter", "wide-adapter")  # add to the main path's output; the other shapes replace it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ from manypath.aggregation import (
     side_width,
     soft_mask,
 )
-from manypath.config import LATENT_PIXELS, TOKEN_PIXELS, WINDOW_PIXELS, EdgeConfig
+from manypath.config import ADAPTERS, LATENT_PIXELS, TOKEN_PIXELS, WINDOW_PIXELS, EdgeConfig
 from manypath.gain import Gain
 from manypath.image import from_tokens, to_tokens
 from manypath.mixers import Mixer, conv_nhwc, leaky, make_mixer
@@ -109,6 +109,7 @@ class Block(nn.Module):
         self.side_mlps = nn.ModuleDict(
             {name: kit.mlp(channels, side_width(shape, channels)) for name, shape in sides.items()}
         )
+        self.adapters = {name for name, shape in sides.items() if shape in ADAPTERS}
         self.mixer_gain = Gain(channels)
         self.mlp_gain = Gain(channels)
 
@@ -118,9 +119,7 @@ class Block(nn.Module):
 
     def one_path(self, x: Tensor, code: Tensor, name: str) -> Tensor:
         """All tokens on one path."""
-        mlp = self._path(name)
-        x = self.mix(x, code)
-        return _add_scaled(x, mlp.hidden(x), mlp.project, self.mlp_gain(code))
+        return self._add_path(self.mix(x, code), self.mlp_gain(code), name)
 
     def routed(self, x: Tensor, code: Tensor, name: str, chosen: Route) -> Tensor:
         """Each token on the path that ``chosen`` gives it. For one gain per batch (inference)."""
@@ -128,23 +127,30 @@ class Block(nn.Module):
         gain = self.mlp_gain(code)
         flat = x.reshape(-1, x.shape[-1])
         out = torch.empty_like(flat)
-        for mlp, index in ((self.main_mlp, chosen.main), (self._path(name), chosen.side)):
-            tokens = flat.index_select(0, index)
-            out.index_copy_(0, index, _add_scaled(tokens, mlp.hidden(tokens), mlp.project, gain))
+        for path, index in ((MAIN, chosen.main), (name, chosen.side)):
+            out.index_copy_(0, index, self._add_path(flat.index_select(0, index), gain, path))
         return out.view(x.shape)
 
     def blended(self, x: Tensor, code: Tensor, name: str, mask: Tensor) -> Tensor:
         """Both paths on all tokens, the mask [B, h, w, 1] choosing. For training."""
         x = self.mix(x, code)
         gain = self.mlp_gain(code)[:, None, None, :].to(x.dtype)
-        main, side = self.main_mlp(x), self._path(name)(x)
+        main, side = self.main_mlp(x), self.side_mlps[name](x)
+        if name in self.adapters:
+            side = main + side
         out: Tensor = x + gain * (side + mask * (main - side))
         return out
 
-    def _path(self, name: str) -> PathMLP:
-        module = self.main_mlp if name == MAIN else self.side_mlps[name]
-        assert isinstance(module, PathMLP)  # for the type checker: both are
-        return module
+    def _add_path(self, x: Tensor, gain: Tensor, name: str) -> Tensor:
+        """Return tokens [..., C] plus what a path makes of them."""
+        out = x
+        if name == MAIN or name in self.adapters:
+            out = _add_scaled(out, self.main_mlp.hidden(x), self.main_mlp.project, gain)
+        if name != MAIN:
+            side = self.side_mlps[name]
+            assert isinstance(side, PathMLP)  # for the type checker: all are
+            out = _add_scaled(out, side.hidden(x), side.project, gain)
+        return out
 
 
 class Group(nn.Module):

@@ -93,6 +93,9 @@ class SideLoss(_Strict):
 
     mse: float = Field(default=1.0, ge=0, description="of the squared error, as in the main model's loss")
     perceptual: float = Field(default=0.0, ge=0, description="of the perceptual distance, in the squared error's unit")
+    perceptual_every: int = Field(
+        default=1, ge=1, description="steps between perceptual terms; their weight makes up for it"
+    )
     task: float = Field(default=0.0, ge=0, description="of the distance from the network's answer on the original")
     ratio: float = Field(default=1.0, ge=0, description="of the predictors' ratio loss")
 
@@ -101,11 +104,11 @@ class SideRecipe(BaseRecipe):
     """How one side path is trained on a frozen model (MPA's stage 2)."""
 
     path: str = Field(description="name of the path")
-    shape: str = Field(default="narrow", description=f"of its MLPs: {', '.join(SIDE_WIDTHS)}")
+    shape: str = Field(default="adapter", description=f"of its MLPs: {', '.join(SIDE_WIDTHS)}")
     network: str | None = Field(
         default=None, description="classifier, segmenter, an ONNX file or module:factory; needed by the task's term"
     )
-    rate: float = Field(default=2e-3, gt=0, description="Adam's step size")
+    rate: float = Field(default=1e-3, gt=0, description="Adam's step size")
     all_side: float = Field(default=0.5, ge=0, le=1, description="share of steps at task_share 1")
     zoom_out: float = Field(default=1.0, ge=1, description="pictures are shrunk by up to this factor before cropping")
     input_share: tuple[float, float] = Field(

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from manypath import checkpoint
-from manypath.config import LEVELS, QUALITY_CODES, QUALITY_STEPS
+from manypath.config import ADAPTERS, LEVELS, QUALITY_CODES, QUALITY_STEPS
 from manypath.errors import CheckpointError, ConfigError
 from manypath.image import to_image
 from manypath.model import MPAModel
@@ -92,7 +92,7 @@ class SideTrainer(TrainingRun):
         self.pictures = pictures
         torch.manual_seed(recipe.seed)
         self.model, new = model_with_side(start, recipe.path, recipe.shape)
-        if new:
+        if new and recipe.shape not in ADAPTERS:  # an adapter begins at zero: at the main path itself
             imitate_main(self.model, recipe.path, pictures, recipe.phases[0].crop, recipe.seed)
         self.side = SideNetwork(self.model, recipe.path)
         self.side.requires_grad_(True)
@@ -156,7 +156,11 @@ class SideTrainer(TrainingRun):
         return Routing(self.recipe.path, share, exact=False, noise=True, level=codes)
 
     def _perceptual(self, x_hat: Tensor, x: Tensor) -> Tensor:
-        return x.new_zeros(len(x)) if self.perceptual is None else self.perceptual(x_hat, x)
+        every = self.recipe.loss.perceptual_every
+        if self.perceptual is None or self.step % every:
+            return x.new_zeros(len(x))
+        distance: Tensor = self.perceptual(x_hat, x)
+        return every * distance
 
     def _task(self, x_hat: Tensor, x: Tensor) -> Tensor:
         """Return how far the network's answer is from the one on the original, on one random square."""

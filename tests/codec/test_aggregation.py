@@ -41,9 +41,10 @@ def test_the_trained_mask_carries_a_gradient_to_the_importance() -> None:
     assert 0 < float(soft.detach().mean()) < 1
 
 
-def test_gathering_equals_blending_both_paths() -> None:
+@pytest.mark.parametrize("shape", ["bottleneck", "adapter"])
+def test_gathering_equals_blending_both_paths(shape: str) -> None:
     torch.manual_seed(4)
-    group = Group(32, 2, edge_kit("depthwise"), {"low": "bottleneck"}).eval()
+    group = Group(32, 2, edge_kit("depthwise"), {"low": shape}).eval()
     for parameter in group.parameters():
         if parameter.dim() > 1 and parameter.shape[0] != 8:
             torch.nn.init.normal_(parameter, std=0.1)
@@ -56,6 +57,14 @@ def test_gathering_equals_blending_both_paths() -> None:
             blended = block.blended(blended, code, "low", mask[..., None])
             gathered = block.routed(gathered, code, "low", route(importance, 0.4))
     assert torch.allclose(blended, gathered, atol=1e-5)
+
+
+def test_an_untrained_adapter_is_the_main_path() -> None:
+    torch.manual_seed(5)
+    block = Group(32, 1, edge_kit("depthwise"), {"vehicles": "adapter"}).blocks[0]
+    torch.nn.init.normal_(block.main_mlp.project.weight, std=0.1)
+    x, code = torch.randn(1, 8, 8, 32), torch.tensor([9])
+    assert torch.equal(block.one_path(x, code, "vehicles"), block.one_path(x, code, "main"))
 
 
 def test_the_encoders_share_follows_the_paper() -> None:
