@@ -244,9 +244,8 @@ class Codec:
         height, width = images[0].shape[:2]
         start = max(0, top - self._analysis_reach)
         end = min(_aligned(height), bottom + self._analysis_reach)
-        x = torch.cat(
-            [to_tensor(pad_to(image[start : min(end, height)], end - start, _aligned(width))) for image in images]
-        )
+        padded = [to_tensor(pad_to(image[start : min(end, height)], end - start, _aligned(width))) for image in images]
+        x = padded[0] if len(padded) == 1 else torch.cat(padded)
         routing = self._model.analysis_routing(code, exact=True)
         y: Tensor = self._model.g_a(x.to(self._device), code, routing, trace).float()
         return y[:, (top - start) // LATENT_PIXELS : (bottom - start) // LATENT_PIXELS]
