@@ -107,7 +107,7 @@ class SymbolCoder:
                 encoder.end_chunk()
         gained = (y * model.gain(code)[:, None, None]).flatten(1, 2)
         skips = model.context.SKIPS
-        inside = _inside(y, seen)
+        inside = _inside(y, seen) if model.exact else None  # the published network's attention looks far into padding
 
         def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
             symbols = at(gained[..., step.start : step.start + step.width], where) - means
