@@ -65,12 +65,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, required=True, help="folder of PNG pictures of at most 4 Mpx")
     parser.add_argument("--model", default="edge", help="(default: %(default)s)")
+    parser.add_argument("--qualities", default="1,2,3,4,5,6,7,8", metavar="Q,Q", help="(default: %(default)s)")
     args = parser.parse_args()
     codec = Codec.load(args.model)
     files = sorted(args.pictures.rglob("*.png"))
     print("quality  estimate  real    beyond  of it container  worst picture")
     sound = True
-    for quality in tqdm(range(1, 9), disable=None):
+    for quality in tqdm([float(text) for text in args.qualities.split(",")], disable=None):
         rows = []
         for file in files:
             image = np.asarray(Image.open(file).convert("RGB"))
@@ -82,7 +83,7 @@ def main() -> int:
         worst, name = max(zip(beyond, (file.stem for file in files), strict=True))
         sound &= worst <= ALLOWED_BYTES
         print(
-            f"{quality:<9}{estimate:<10.0f}{real:<8.0f}{100 * (real / estimate - 1):+.2f} %  "
+            f"{quality:<9g}{estimate:<10.0f}{real:<8.0f}{100 * (real / estimate - 1):+.2f} %  "
             f"{container:<15.0f} 1 % {worst:+.0f} bytes, {name}"
         )
     print(f"{'PASS' if sound else 'MISSED'}: real <= 1.01 * estimate + {ALLOWED_BYTES} bytes; header {HEADER_BYTES}")
