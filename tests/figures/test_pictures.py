@@ -83,14 +83,14 @@ def test_a_bit_map_of_the_shipped_model_is_its_streams_size(figure, tmp_path):
 
 
 def test_fullgrad_explains_the_answer_on_the_original(figure, picture, image):
-    made = figure("fullgrad", "--picture", picture, "--path", "perceptual", "--path", "mse")
+    made = figure("fullgrad", "--picture", picture, "--path", "mse")
     classifier = Classifier()
     answer = classifier.top(classifier.probabilities([image])[0], 1)[0]
     assert (made.facts["class_index"], made.facts["label"]) == (answer.class_index, answer.label)
     assert made.facts["columns"][0]["probability"] == pytest.approx(answer.probability)
     assert made.facts["columns"][0]["correlation_with_original"] == pytest.approx(1.0)
     maps = made.maps()
-    assert set(maps) == {"original", "perceptual", "mse"}
+    assert set(maps) == {"original", "mse"}
     assert all(own.shape == (224, 224) and own.min() == 0 and own.max() <= 1 for own in maps.values())
 
 

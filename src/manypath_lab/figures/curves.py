@@ -28,6 +28,7 @@ from manypath_lab.figures.sheet import (
     path_colour,
     write_json,
 )
+from manypath_lab.figures.subject import in_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,10 +44,8 @@ def draw(panels: Sequence[Panel]) -> Sheet:
     """Return the figure: two panels a row, one legend for all."""
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    legend = list(dict.fromkeys((line.path or line.name, line.label) for panel in panels for line in panel.lines))
-    legend = list({key: (key, label) for key, label in reversed(legend)}.values())[::-1]
-    names = {line.path or line.name: line for panel in panels for line in panel.lines}
-    places, lines = flow([0.5 + (0.108 if names[key].path else 0.095) * len(label) for key, label in legend])
+    legend = _legend(panels)
+    places, lines = flow([0.5 + (0.108 if line.path else 0.095) * len(line.label) for line in legend])
     legend_height = _LEGEND_LINE * lines + 0.15
     height = TOP + legend_height + rows * (_HEAD + _CHART + _FOOT) + 0.1
     sets = {panel.folder: 0 for panel in panels}
@@ -54,8 +53,8 @@ def draw(panels: Sequence[Panel]) -> Sheet:
         sets[panel.folder] = max(sets[panel.folder], panel.pictures)
     pictures = "  ·  ".join(f"{count} pictures of {name}" if count else name for name, count in sets.items())
     sheet = Sheet(height, "One stream for people and machines", f"averages over {pictures}")
-    for (key, label), (left, line) in zip(legend, places, strict=True):
-        _draw_legend(sheet, left, TOP + (line + 0.5) * _LEGEND_LINE, names[key]._replace(label=label))
+    for own, (left, line) in zip(legend, places, strict=True):
+        _draw_legend(sheet, left, TOP + (line + 0.5) * _LEGEND_LINE, own)
     width = (WIDTH - 2 * MARGIN - columns * _LEFT - 0.35 * (columns - 1)) / columns
     for number, panel in enumerate(panels):
         row, place = divmod(number, columns)
@@ -65,6 +64,15 @@ def draw(panels: Sequence[Panel]) -> Sheet:
         sheet.text(left - _LEFT, top + 0.43, panel.unit, size=SMALL, color=QUIET, va="center")
         _draw_panel(sheet.chart(Spot(left, top + _HEAD, width), _CHART), panel)
     return sheet
+
+
+def _legend(panels: Sequence[Panel]) -> list[Line]:
+    """Return each path and each peer of any panel once, our paths first and in their order."""
+    lines = {line.path or line.name: line for panel in panels for line in panel.lines}
+    ours = in_order([key for key, line in lines.items() if line.path])
+    if len(ours) > 1:  # then what matters of ours is the path, not the model's name
+        lines |= {path: lines[path]._replace(label=f"Manypath {path}") for path in ours}
+    return [lines[path] for path in ours] + [line for line in lines.values() if not line.path]
 
 
 def _style(line: Line) -> dict[str, Any]:

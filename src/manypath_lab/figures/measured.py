@@ -88,7 +88,8 @@ class Panel(NamedTuple):
 def read(runs: Sequence[pathlib.Path]) -> list[Panel]:
     """Return what the folders hold, in the order of ``MEASURES``.
 
-    Folders that measured the same pictures add to one another; of others the last one counts.
+    Folders that measured the same pictures add to one another; of others the last one counts. MS-SSIM stands in for the
+    perceptual distance where that was not measured.
 
     Raises:
         RequestError: a folder holds nothing that ``eval`` wrote, or a file is damaged.
@@ -101,6 +102,8 @@ def read(runs: Sequence[pathlib.Path]) -> list[Panel]:
         for panel in found:
             key = panel.measure.key
             panels[key] = panels[key].joined(panel) if key in panels else panel
+    if "perceptual" in panels:
+        panels.pop("ms-ssim", None)
     return [panels[measure.key] for measure in MEASURES if measure.key in panels]
 
 
