@@ -64,8 +64,8 @@ def best(timings: Sequence[Timing], subject: str, threads: int, direction: Direc
 def stage_table(timings: Sequence[Timing]) -> list[str]:
     """Return Markdown: milliseconds per stage of our codec in every variant."""
     lines = [
-        "| codec | device | threads | batch | dtype | direction | " + " | ".join(STAGES) + " | whole call |",
-        "|---|---|---|---|---|---|" + "---|" * (len(STAGES) + 1),
+        "| codec | device | threads | batch | dtype | direction | " + " | ".join(STAGES) + " | whole call | bytes |",
+        "|---|---|---|---|---|---|" + "---|" * (len(STAGES) + 2),
     ]
     for timing in timings:
         if timing.subject not in OURS:
@@ -75,7 +75,7 @@ def stage_table(timings: Sequence[Timing]) -> list[str]:
             cells = [f"{stages[stage]:.1f}" if stage in stages else "" for stage in STAGES]
             setting = f"{timing.device} | {timing.threads} | {timing.batch} | {timing.variant} | {direction}"
             whole = f"{milliseconds(timing, direction):.1f}"
-            lines.append(f"| {timing.subject} | {setting} | " + " | ".join(cells) + f" | {whole} |")
+            lines.append(f"| {timing.subject} | {setting} | " + " | ".join(cells) + f" | {whole} | {timing.bytes} |")
     return lines
 
 

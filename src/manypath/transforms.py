@@ -162,14 +162,14 @@ class Block(nn.Module):
             side = self.side_mlps[name]
             assert isinstance(side, PathMLP)  # for the type checker: all are
             mlps.append(side)
-        scaled = [((mlp.project.weight * gain[:, None]).t(), mlp.project.bias * gain) for mlp in mlps]
+        scaled = [(mlp.project.weight * gain[:, None]).t() for mlp in mlps]
         tokens = x.view(-1, x.shape[-1])
         for start in range(0, len(tokens), PIECE):
             piece = tokens[start : start + PIECE]
             hidden = [mlp.hidden(piece) for mlp in mlps]  # of the tokens as they came, so before any is changed
-            for own, (weight, bias) in zip(hidden, scaled, strict=True):
-                piece.addmm_(own, weight).add_(bias)
-        return x
+            for own, weight in zip(hidden, scaled, strict=True):
+                piece.addmm_(own, weight)
+        return x.add_(torch.stack([mlp.project.bias for mlp in mlps]).sum(0) * gain)
 
 
 class Group(nn.Module):
