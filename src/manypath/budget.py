@@ -4,7 +4,8 @@ The logarithm of a stream's size is nearly linear in the quality code, and where
 picture's edges. So a search begins close to its end: false position with a bisection guard.
 
 Most of an encode is its analysis, and the latents of one quality code serve those near it (``serves``): within 8 codes
-the picture they give is at most 0.03 dB from what the code's own latents give at the same rate.
+they gave a picture at most 0.05 dB, mostly 0.02 dB, from what the code's own latents give at the same rate (Kodak 1, 8,
+13 and 23, three codes each).
 """
 
 from __future__ import annotations
