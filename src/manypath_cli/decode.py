@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from manypath.path import Path, check_task_share
+from manypath.path import Path, check_path, check_task_share
 from manypath_cli.codec_options import add_codec_options, load_codec
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         "--path",
         default=Path.PERCEPTUAL.value,
         metavar="NAME",
-        help=f"{', '.join(path.value for path in Path)} (default: %(default)s)",
+        help=f"{', '.join(path.value for path in Path)}, or a side of the model's own (default: %(default)s)",
     )
     parser.add_argument(
         "--task-share",
@@ -77,12 +77,13 @@ def decode(args: argparse.Namespace) -> int:
     from manypath_cli.jobs import plan
     from manypath_cli.pictures import write_png
 
-    path, task_share = Path.parse(args.path), check_task_share(args.task_share)
+    path, task_share = args.path, check_task_share(args.task_share)
     jobs = plan(args.inputs, args.output, reads=(SUFFIX,), writes=".png", force=args.force)
     codec = load_codec(args)
+    check_path(path, codec.trained_paths)
     if not codec.serves(path) and not args.quiet:
         print(
-            f"manypath: note: model {codec.name} has no side path for {path.value}; the main path is taken",
+            f"manypath: note: model {codec.name} has no side path for {path}; the main path is taken",
             file=sys.stderr,
         )
 

@@ -88,7 +88,7 @@ class CodecCandidate:
         *,
         name: str,
         levels: Sequence[float] = LEVELS,
-        path: Path = Path.PERCEPTUAL,
+        path: str = Path.PERCEPTUAL,
         task_share: float = 1.0,
     ) -> None:
         self._codec = codec

@@ -134,7 +134,7 @@ def _candidates(arguments: argparse.Namespace, cache: PointCache | None) -> list
         ManypathError: Nothing to measure, or something asked for does not exist.
     """
     from manypath.errors import RequestError
-    from manypath.path import Path
+    from manypath.path import check_path
     from manypath_lab.evaluation.peers import make_peers
     from manypath_lab.evaluation.rd import CodecCandidate, PeerCandidate
 
@@ -142,10 +142,10 @@ def _candidates(arguments: argparse.Namespace, cache: PointCache | None) -> list
     if not arguments.peers_only:
         from manypath.codec import Codec
 
-        path = Path.parse(arguments.path)
         wanted = levels(arguments.levels)
         for checkpoint in arguments.checkpoint or ["edge"]:
             codec = Codec.load(checkpoint, device=arguments.device, dtype=arguments.dtype)
+            path = check_path(arguments.path, codec.trained_paths)
             name = _unique(codec.name, [candidate.name for candidate in candidates])
             candidates.append(
                 CodecCandidate(codec, name=name, levels=wanted, path=path, task_share=arguments.task_share)
