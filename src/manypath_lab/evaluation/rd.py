@@ -94,7 +94,7 @@ class CodecCandidate:
         self._codec = codec
         self._path = path
         self._task_share = task_share
-        side = "" if path is Path.PERCEPTUAL else f" {path.value}"
+        side = "" if path == Path.PERCEPTUAL else f" {path}"
         self.name = f"{name}{side.replace(' ', '-')}"
         self.label = f"Manypath {name}{side}"
         self.version = f"model {codec.model_digest}, {codec.device}"
