@@ -15,14 +15,13 @@ from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from manypath import bitstream as container
 from manypath import budget, checkpoint
 from manypath.bitstream import Bitstream, StreamInfo, band_heights, chunks_present, inspect
-from manypath.config import LATENT_PIXELS, TOKEN_PIXELS, WINDOW_PIXELS
+from manypath.config import LATENT_PIXELS, WINDOW_PIXELS
 from manypath.entropy.coder import Checksum, RowNumbers, Symbols
 from manypath.entropy.context import Step
 from manypath.entropy.symbols import Clock, SymbolCoder
@@ -31,6 +30,7 @@ from manypath.errors import BudgetError, DesyncError, FormatError, ModelMismatch
 from manypath.gain import quality_to_code
 from manypath.image import Image, check_image, pad_to, to_image, to_tensor
 from manypath.path import Path, check_path, check_task_share
+from manypath.score_maps import ScoreMap, ScoreMaps
 from manypath.transforms import Routing, Trace
 
 __all__ = ["Codec", "Reconstruction", "StageTimings", "StreamInfo", "inspect"]
@@ -56,9 +56,6 @@ class StageTimings:
     def add(self, stage: str, seconds: float) -> None:
         """Add seconds to a stage."""
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-
-
-ScoreMap = npt.NDArray[np.float32]
 
 
 class Reconstruction(NamedTuple):
@@ -336,7 +333,7 @@ class Codec:
         image = check_image(image)
         codes = torch.full((1,), quality_to_code(quality), device=self._device)
         height, width = image.shape[:2]
-        maps = _Maps(height, width)
+        maps = ScoreMaps(height, width)
         for top, bottom in _band_rows(width, height):
             trace = Trace([], [])
             self._analyse([image], top, bottom, codes, trace)
@@ -402,7 +399,7 @@ class Codec:
         first = streams[0]
         size = (first.height, first.width, 3)
         images: list[list[Image]] = []
-        maps = [_Maps(first.height, first.width) for _ in wanted]  # of the first stream: scores are asked for one
+        maps = [ScoreMaps(first.height, first.width) for _ in wanted]  # of the first stream: scores are asked for one
         code = torch.full((1,), first.quality_code, device=self._device)
         rows = list(_band_rows(first.width, first.height))
         latents: dict[int, Tensor] = {}
@@ -463,30 +460,6 @@ class Codec:
                     f"the symbols' checksum is {checksum.value:08x}, the stream says {stream.symbols_checksum:08x}: "
                     f"{_DISAGREED}"
                 )
-
-
-class _Maps:
-    """Puts the score maps of one picture's bands together."""
-
-    def __init__(self, height: int, width: int) -> None:
-        self._rows, self._columns = (-(-side // TOKEN_PIXELS) for side in (height, width))
-        self._padded_columns = _aligned(width) // TOKEN_PIXELS
-        self._parts: list[list[ScoreMap]] = []
-
-    def add(self, trace: Trace, top: int, bottom: int, start: int) -> None:
-        """Take the padded rows top..bottom from a trace that begins at row ``start``."""
-        rows = slice((top - start) // TOKEN_PIXELS, (bottom - start) // TOKEN_PIXELS)
-        self._parts.append([self._fold(torch.sigmoid(own[:1].float()))[rows] for own in trace.importance])
-
-    def _fold(self, scores: Tensor) -> ScoreMap:
-        """Bring [1, h, w] to the 1/8 grid: means of the tokens where a group's grid is finer."""
-        side = scores.shape[2] // self._padded_columns
-        folded: ScoreMap = torch.nn.functional.avg_pool2d(scores, side)[0].cpu().numpy()
-        return folded
-
-    def done(self) -> tuple[ScoreMap, ...]:
-        """Return one map a group, without the padding."""
-        return tuple(np.concatenate(own)[: self._rows, : self._columns] for own in zip(*self._parts, strict=True))
 
 
 @contextmanager

@@ -24,19 +24,6 @@ class Path(enum.StrEnum):
     CLASSIFICATION = "classification"
     SEGMENTATION = "segmentation"
 
-    @classmethod
-    def parse(cls, name: str | Path) -> Path:
-        """Return the path called ``name``.
-
-        Raises:
-            PathError: no such path; the message lists those that exist.
-        """
-        try:
-            return cls(name)
-        except ValueError as err:
-            known = ", ".join(path.value for path in cls)
-            raise PathError(f"path must be one of {known}; got {str(name)!r}") from err
-
 
 def is_side_name(name: str) -> bool:
     """Whether a side path may have this name: a well-known one, or a word such as ``vehicles``."""
