@@ -108,7 +108,7 @@ class MPAModel(nn.Module):
         self.inverse_gain = Gain(config.latent_channels)
         self.hyper_gain = Gain(config.hyper_channels)
 
-    def analysis_routing(self, code: Tensor, *, exact: bool, noise: bool = False) -> Routing:
+    def analysis_routing(self, code: Tensor, *, exact: bool, noise: float = 0.0) -> Routing:
         """Return how the analysis routes at quality codes int64 [B] (MPA section 3.2, rho_enc)."""
         quality = 1.0 + code.double() / QUALITY_STEPS
         share = main_share(quality)
@@ -123,14 +123,14 @@ class MPAModel(nn.Module):
         gained: Tensor = z * self.hyper_gain(code)[:, None, None]
         return gained
 
-    def latents(self, x: Tensor, code: Tensor, rate: Rate | None = None, noise: bool = False) -> Latents:
+    def latents(self, x: Tensor, code: Tensor, rate: Rate | None = None, noise: float = 0.0) -> Latents:
         """Run analysis and estimate.
 
         Args:
             x: float32 [B, H, W, 3] in [0, 1], sides multiples of 64.
             code: quality codes, int64 [B].
             rate: told each step's values.
-            noise: explore routes (training).
+            noise: how much routes are explored (training).
         """
         trace = Trace([], [])
         y = self.g_a(x, code, self.analysis_routing(code, exact=False, noise=noise), trace)
@@ -154,7 +154,7 @@ class MPAModel(nn.Module):
             scaled = y_hat * self.inverse_gain(code)[:, None, None]
         return self.g_s.shared(scaled, code)
 
-    def forward(self, x: Tensor, code: Tensor, rate: Rate | None = None, noise: bool = False) -> ModelOutput:
+    def forward(self, x: Tensor, code: Tensor, rate: Rate | None = None, noise: float = 0.0) -> ModelOutput:
         """Run analysis, estimate and synthesis on the main path; the arguments are those of ``latents``."""
         made = self.latents(x, code, rate, noise)
         return ModelOutput(self.g_s(self.shared_tokens(made.y_hat, code), code, None), *made)

@@ -46,14 +46,14 @@ class Routing(NamedTuple):
         side: name of the side path that takes what the main path does not.
         share: float [B], of tokens on the main path.
         exact: exact top-k as at test time (one share for the whole batch), else the training's soft mask.
-        noise: explore in training.
+        noise: how much to explore in training, 0 for not at all, 1 on the published scale.
         level: int64 [B], where the training's threshold is looked up, as a quality code; None: at the quality.
     """
 
     side: str
     share: Tensor
     exact: bool
-    noise: bool = False
+    noise: float = 0.0
     level: Tensor | None = None
 
 
@@ -195,7 +195,7 @@ class Group(nn.Module):
         if routing.exact:
             return self._exact(x, code, routing, predictor, trace)
         importance = predictor(x)
-        noise = logistic_noise(importance) if routing.noise else None
+        noise = routing.noise * logistic_noise(importance) if routing.noise else None
         level = code if routing.level is None else routing.level
         mask, soft = soft_mask(importance, routing.share, level_shift(predictor, level), noise, self.scope)
         if trace is not None:

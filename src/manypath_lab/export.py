@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from manypath.entropy.tables import stack
 from manypath.errors import CheckpointError
 from manypath.model import HYPER_BOUND
 from manypath_lab.rate import RateModel
-from manypath_lab.recipe import Recipe
-from manypath_lab.trainer import TrainingNetwork
+from manypath_lab.recipe import MixRecipe, Recipe
+from manypath_lab.trainer import TrainingNetwork, model_config
 
 NEGLIGIBLE = 1e-7  # probability below which a hyper-latent symbol is left to the escapes
 
@@ -40,6 +41,12 @@ def hyper_rows(rate: RateModel) -> list[npt.NDArray[np.float64]]:
     return rows
 
 
+def read_recipe(run: Path) -> Recipe:
+    """Return the recipe that a run of a whole model was begun with."""
+    text = (run / "recipe.json").read_text()
+    return (MixRecipe if "tasks" in json.loads(text) else Recipe).model_validate_json(text)
+
+
 def load_average(run: Path) -> tuple[TrainingNetwork, Recipe, int]:
     """Return the averaged network of a run, its recipe and its step.
 
@@ -47,11 +54,11 @@ def load_average(run: Path) -> tuple[TrainingNetwork, Recipe, int]:
         CheckpointError: the folder holds no run.
     """
     try:
-        recipe = Recipe.model_validate_json((run / "recipe.json").read_text())
+        recipe = read_recipe(run)
         state = torch.load(run / "state.pt", map_location="cpu", weights_only=True)
     except OSError as err:
         raise CheckpointError(f"{run} holds no training run (recipe.json and state.pt): {err}") from err
-    network = TrainingNetwork(recipe)
+    network = TrainingNetwork(model_config(recipe))
     prefix = "module."
     average = {k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)}
     network.load_state_dict(average)

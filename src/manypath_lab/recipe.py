@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from importlib import resources
 from pathlib import Path
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -29,6 +30,8 @@ class LearningRates(_Strict):
     entropy: float = Field(default=1e-3, gt=0, description="h_a, h_s, the context model and the factorised prior")
     tables: float = Field(default=2e-3, gt=0, description="log2 gains and thresholds")
     index: float = Field(default=2e-2, gt=0, description="scale index offsets")
+    sides: float = Field(default=1e-3, gt=0, description="the synthesis' side MLPs, where they learn too")
+    predictors: float = Field(default=5e-3, gt=0, description="the synthesis' predictors, where they learn too")
 
 
 class Loss(_Strict):
@@ -100,16 +103,16 @@ class SideLoss(_Strict):
     ratio: float = Field(default=1.0, ge=0, description="of the predictors' ratio loss")
 
 
-class SideRecipe(BaseRecipe):
-    """How one side path is trained on a frozen model (MPA's stage 2)."""
+class SideTask(_Strict):
+    """What a side path is for, and how its answers are judged."""
 
     path: str = Field(description="name of the path")
     shape: str = Field(default="adapter", description=f"of its MLPs: {', '.join(SIDE_WIDTHS)}")
     network: str | None = Field(
         default=None, description="classifier, segmenter, an ONNX file or module:factory; needed by the task's term"
     )
-    rate: float = Field(default=1e-3, gt=0, description="Adam's step size")
     all_side: float = Field(default=0.5, ge=0, le=1, description="share of steps at task_share 1")
+    noise: float = Field(default=0.3, ge=0, description="of the predictors' exploration; 1 is the published scale")
     zoom_out: float = Field(default=1.0, ge=1, description="pictures are shrunk by up to this factor before cropping")
     input_share: tuple[float, float] = Field(
         default=(1.0, 1.0), description="side of the square that the network sees, of the crop's; drawn per step"
@@ -118,12 +121,36 @@ class SideRecipe(BaseRecipe):
     loss: SideLoss = SideLoss()
 
     @model_validator(mode="after")
-    def _check(self) -> SideRecipe:
+    def _check(self) -> Self:
         if self.shape not in SIDE_WIDTHS:
             raise ValueError(f"shape must be one of {', '.join(SIDE_WIDTHS)}; got {self.shape!r}")
         if not is_side_name(self.path):
             raise ValueError(f"path must be a side path's name, a lower-case word; got {self.path!r}")
         return self
+
+
+class SideRecipe(BaseRecipe, SideTask):
+    """How one side path is trained on a frozen model (MPA's stage 2)."""
+
+    rate: float = Field(default=1e-3, gt=0, description="Adam's step size")
+    predictor_rate: float = Field(default=5e-3, gt=0, description="Adam's step size for the predictors")
+
+
+class MixTask(SideTask):
+    """One of the paths that a mixed recipe trains beside the main one."""
+
+    chance: float = Field(gt=0, description="of a step being for this path, beside the others' chances")
+
+
+class MixRecipe(Recipe):
+    """How a whole model is tuned for a mix of tasks: what all paths share, and the paths.
+
+    Every step has the main model's loss and, times ``tasks_weight``, one path's.
+    """
+
+    tasks: tuple[MixTask, ...] = Field(min_length=1)
+    tasks_weight: float = Field(gt=0, description="of a path's loss beside the main model's")
+    upper: float = Field(default=0.0, ge=0, le=1, description="share of samples at qualities drawn from 4.5 upwards")
 
 
 def shipped() -> tuple[str, ...]:
@@ -133,7 +160,7 @@ def shipped() -> tuple[str, ...]:
 
 
 def load_recipe(name_or_file: str, *, steps: int | None = None, **changes: object) -> Recipe | SideRecipe:
-    """Read a shipped recipe by name, or a TOML file; one with a ``path`` trains a side.
+    """Read a shipped recipe by name, or a TOML file; one with a ``path`` trains a side, one with ``tasks`` a mix.
 
     Args:
         name_or_file: which.
@@ -157,7 +184,7 @@ def load_recipe(name_or_file: str, *, steps: int | None = None, **changes: objec
             phase["steps"] = steps
         if "path" in fields:
             return SideRecipe.model_validate(fields)
-        recipe = Recipe.model_validate(fields)
+        recipe = (MixRecipe if "tasks" in fields else Recipe).model_validate(fields)
     except (tomllib.TOMLDecodeError, ValidationError, KeyError, ValueError) as err:
         raise ConfigError(f"recipe {name_or_file}: {err}") from err
     if recipe.preset not in PRESETS:

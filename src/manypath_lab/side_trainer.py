@@ -15,23 +15,21 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
 from manypath import checkpoint
-from manypath.config import ADAPTERS, LEVELS, QUALITY_CODES, QUALITY_STEPS
-from manypath.errors import CheckpointError, ConfigError
+from manypath.config import ADAPTERS
+from manypath.errors import CheckpointError
 from manypath.image import to_image
 from manypath.model import MPAModel
 from manypath.transforms import Routing, Trace
 from manypath_lab import sides
 from manypath_lab.data import PictureSet
-from manypath_lab.losses import DISTORTION_WEIGHT, PerceptualTerm, rate_weight, ratio_loss, squared_error
 from manypath_lab.recipe import SideRecipe
 from manypath_lab.run import TrainingRun
+from manypath_lab.side_loss import SideLossTerms, SidePicture
 from manypath_lab.side_start import imitate_main
-from manypath_lab.task_networks import Answer, answer_distance, load_task_network
 from manypath_lab.trainer import draw_codes
 
 START_FILE = "start.json"  # which model a run's side belongs to
@@ -49,6 +47,11 @@ class SideNetwork(nn.Module):
         }
         self.names = list(found)
         self.parts = nn.ModuleList(found.values())
+
+    def of_kind(self, kind: str) -> list[nn.Parameter]:
+        """Return the parameters of its ``side_mlps`` or of its ``predictors``."""
+        parts = zip(self.names, self.parts, strict=True)
+        return [parameter for name, part in parts if f".{kind}." in name for parameter in part.parameters()]
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the side's tensors by their names in the model."""
@@ -86,8 +89,7 @@ class SideTrainer(TrainingRun):
     def __init__(
         self, recipe: SideRecipe, start: sides.ModelFile, pictures: PictureSet, folder: Path, device: str = "cpu"
     ) -> None:
-        if recipe.loss.task > 0 and recipe.network is None:
-            raise ConfigError(f"recipe {recipe.name}: loss.task needs a network; give --network")
+        self.terms = SideLossTerms(recipe, torch.device(device))
         self.recipe = recipe
         self.pictures = pictures
         torch.manual_seed(recipe.seed)
@@ -97,11 +99,12 @@ class SideTrainer(TrainingRun):
         self.side = SideNetwork(self.model, recipe.path)
         self.side.requires_grad_(True)
         self.model.to(device)
-        groups = [{"params": list(self.side.parameters()), "base": recipe.rate, "kind": "side"}]
+        groups = [
+            {"params": self.side.of_kind("side_mlps"), "base": recipe.rate, "kind": "sides"},
+            {"params": self.side.of_kind("predictors"), "base": recipe.predictor_rate, "kind": "predictors"},
+        ]
         optimizer = torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.98), fused=True)
         super().__init__(recipe, folder, self.side, optimizer, torch.device(device))
-        self.perceptual = PerceptualTerm.default(self.device) if recipe.loss.perceptual > 0 else None
-        self.task = None if recipe.network is None else load_task_network(recipe.network).to(self.device)
 
     @property
     def added_parameters(self) -> int:
@@ -121,66 +124,20 @@ class SideTrainer(TrainingRun):
 
     def train_step(self) -> Mapping[str, float]:
         """Take one optimiser step."""
-        recipe, weights = self.recipe, self.recipe.loss
+        recipe = self.recipe
         phase, _ = recipe.at(self.step)
         x = self.pictures.upright_crops(self.random, phase.batch, phase.crop, recipe.zoom_out).to(self.device)
         code = draw_codes(self.random, phase.batch, recipe.fractions).to(self.device)
         trace = Trace([], [])
-        routing = self._routing(phase.batch)
+        routing = self.terms.routing(self.random, phase.batch, recipe.fractions, self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             with torch.no_grad():
                 tokens = self.model.shared_tokens(self.model.latents(x, code).y_hat, code)
             x_hat = self.model.g_s(tokens, code, routing, trace).float()
-            perceptual = self._perceptual(x_hat, x)
-            task = self._task(x_hat, x)
-        error = squared_error(x_hat, x)
-        # balanced over the qualities as the main model's loss is
-        balance = DISTORTION_WEIGHT / rate_weight(code).sqrt()
-        loss = (balance * (weights.mse * error + weights.perceptual * perceptual)).mean() + weights.task * task
-        if trace.soft_share:
-            loss = loss + weights.ratio * ratio_loss(trace.soft_share, routing.share).mean()
-        norm = self.descend(loss)
-        psnr = 10 * torch.log10(255.0**2 / error.detach().clamp_min(1e-3)).mean()
-        means = (float(loss.detach()), float(psnr), float(perceptual.detach().mean()), float(task.detach()), norm)
+        terms = self.terms(SidePicture(x_hat, routing, trace), x, code, self.random, self.step)
+        norm = self.descend(terms.loss)
+        means = (float(terms.loss.detach()), terms.psnr, terms.perceptual, terms.task, norm)
         return dict(zip(self.columns, means, strict=True))
-
-    def _routing(self, batch: int) -> Routing:
-        """Draw how the step routes: all tokens on the side, or a share per sample: a level, or any."""
-        if self.random.random() < self.recipe.all_side:
-            return Routing(self.recipe.path, torch.zeros(1, device=self.device), exact=True)
-        level = self.random.integers(0, LEVELS, batch) * QUALITY_STEPS
-        anything = self.random.integers(0, QUALITY_CODES, batch)
-        drawn = np.where(self.random.random(batch) < self.recipe.fractions, anything, level)
-        codes = torch.from_numpy(drawn).to(self.device)
-        share = 1.0 - codes.float() / (QUALITY_CODES - 1)
-        return Routing(self.recipe.path, share, exact=False, noise=True, level=codes)
-
-    def _perceptual(self, x_hat: Tensor, x: Tensor) -> Tensor:
-        every = self.recipe.loss.perceptual_every
-        if self.perceptual is None or self.step % every:
-            return x.new_zeros(len(x))
-        distance: Tensor = self.perceptual(x_hat, x)
-        return every * distance
-
-    def _task(self, x_hat: Tensor, x: Tensor) -> Tensor:
-        """Return how far the network's answer is from the one on the original, on one random square."""
-        if self.task is None:
-            return x.new_zeros(())
-        low, high = self.recipe.input_share
-        side = round(x.shape[1] * float(self.random.uniform(low, high)))
-        top, left = self.random.integers(0, x.shape[1] - side + 1, 2)
-
-        def see(picture: Tensor) -> Answer:
-            own = picture[:, top : top + side, left : left + side].permute(0, 3, 1, 2).clamp(0, 1)
-            wanted = self.recipe.input_side
-            if wanted is not None and wanted != side:
-                own = F.interpolate(own, size=(wanted, wanted), mode="bilinear", antialias=True)
-            answer: Answer = self.task(own.contiguous(memory_format=torch.channels_last))  # type: ignore[misc]
-            return [tensor.float() for tensor in answer]
-
-        with torch.no_grad():
-            wanted = see(x)
-        return answer_distance(see(x_hat), wanted)
 
     @torch.no_grad()
     def sample(self) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manypath.entropy._compressai import import_torchvision
 from manypath.errors import ConfigError
 
 Answer = Sequence[Tensor]
+FLOOR = 1e-3  # below which a divergence counts as noise
 
 
 class TaskNetwork(nn.Module):
@@ -111,20 +111,23 @@ def answer_distance(answer: Answer, wanted: Answer) -> Tensor:
     """Return how far an answer is from the wanted one, a mean over samples and outputs.
 
     Outputs with classes on axis 1 ([B, K] or [B, K, h, w]), as logits or probabilities, are compared by the
-    Kullback-Leibler divergence in nats; others by the squared error relative to the wanted output's variance.
+    Kullback-Leibler divergence in nats; others by the squared error relative to the wanted output's variance. Of each
+    sample's mean the root is taken: a distance, not its square, so that the last points at high quality still count.
     """
     total = answer[0].new_zeros(())
     for ours, theirs in zip(answer, wanted, strict=True):
-        total = total + _distance(ours, theirs)
+        squared = _divergence(ours, theirs).clamp_min(0.0)
+        total = total + ((squared + FLOOR).sqrt() - FLOOR**0.5).mean()
     return total / len(answer)
 
 
-def _distance(ours: Tensor, wanted: Tensor) -> Tensor:
+def _divergence(ours: Tensor, wanted: Tensor) -> Tensor:
+    """Return one value per sample, [B]."""
     if wanted.dim() not in (2, 4) or wanted.shape[1] < 2:
-        return F.mse_loss(ours, wanted) / wanted.var().clamp_min(1e-8)
+        return (ours - wanted).square().flatten(1).mean(1) / wanted.var().clamp_min(1e-8)
     probabilities = bool((wanted >= 0).all()) and bool(torch.allclose(wanted.sum(1), wanted.new_ones(()), atol=1e-3))
     if probabilities:
         log_ours, log_wanted = ours.clamp_min(1e-7).log(), wanted.clamp_min(1e-7).log()
     else:
         log_ours, log_wanted = ours.log_softmax(1), wanted.log_softmax(1)
-    return (log_wanted.exp() * (log_wanted - log_ours)).sum(1).mean()
+    return (log_wanted.exp() * (log_wanted - log_ours)).sum(1).reshape(len(ours), -1).mean(1)

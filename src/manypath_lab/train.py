@@ -5,8 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from manypath.allocation import keep_memory
+from manypath.errors import ConfigError
+
+if TYPE_CHECKING:
+    from manypath_lab.data import PictureSet
+    from manypath_lab.mix_trainer import MixTrainer
+    from manypath_lab.recipe import MixRecipe
 
 HELP = """\
 Train a model, or one side path of a model. Kill it at any time: the same command goes on at the step where it was
@@ -18,6 +25,9 @@ examples:
 
   manypath train stage2_cls --start edge --pictures ~/photos --output runs/cls
   manypath models export runs/cls --start edge --output edge+cls.safetensors
+
+The whole model tuned for people and machines at once, from where stage 1 stands and with the paths of a model:
+  manypath train mix --begin runs/stage1 --start edge --pictures ~/photos --own segmentation=~/streets --output runs/mix
 
 A path for a network of your own, learned without labels and served under the name you give it:
   manypath train side --network vehicles.onnx --name vehicles --pictures ~/photos --output runs/vehicles
@@ -33,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "recipe", help="stage1, smoke; stage2_mse, stage2_cls, stage2_seg, side; or a TOML file like theirs"
+        "recipe", help="stage1, smoke; stage2_mse, stage2_cls, stage2_seg, side; mix; or a TOML file like theirs"
     )
     parser.add_argument("--pictures", type=Path, required=True, help="folder of JPEG, PNG or WebP pictures")
     parser.add_argument("--output", type=Path, required=True, help="run folder; an existing one is resumed")
@@ -46,7 +56,29 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     side.add_argument("--network", help="FILE.onnx, module:factory, classifier or segmenter; replaces the recipe's")
     side.add_argument("--input-side", type=int, help="pixels to which pictures are resized for the network")
     side.add_argument("--steps", type=int, help="training steps; replaces those of a recipe with one phase")
+    mix = parser.add_argument_group("for recipes that tune a whole model for a mix of tasks")
+    mix.add_argument("--begin", type=Path, metavar="RUN", help="run folder of the main model to go on from")
+    mix.add_argument(
+        "--own", action="append", default=[], metavar="PATH=DIR", help="pictures that one path learns from; repeatable"
+    )
     parser.set_defaults(func=main)
+
+
+def _mix(recipe: MixRecipe, pictures: PictureSet, args: argparse.Namespace) -> MixTrainer:
+    from manypath_lab.data import PictureSet
+    from manypath_lab.mix_trainer import MixTrainer
+
+    crop = max(phase.crop for phase in recipe.phases)
+    own = {}
+    for text in args.own:
+        path, equals, folder = text.partition("=")
+        if not equals or path not in {task.path for task in recipe.tasks}:
+            raise ConfigError(f"--own takes PATH=DIR, a path of the recipe and its pictures; got {text!r}")
+        own[path] = PictureSet(Path(folder), crop)
+    trainer = MixTrainer(recipe, pictures, args.output, args.device, own)
+    if args.begin:
+        trainer.begin_at(args.begin, args.start)
+    return trainer
 
 
 def main(args: argparse.Namespace) -> int:
@@ -55,7 +87,7 @@ def main(args: argparse.Namespace) -> int:
     import torch
 
     from manypath_lab.data import PictureSet
-    from manypath_lab.recipe import SideRecipe, load_recipe
+    from manypath_lab.recipe import MixRecipe, SideRecipe, load_recipe
     from manypath_lab.run import TrainingRun
     from manypath_lab.trainer import Trainer
 
@@ -69,6 +101,8 @@ def main(args: argparse.Namespace) -> int:
         from manypath_lab.side_trainer import start_side
 
         trainer = start_side(recipe, args.start, pictures, args.output, args.device)
+    elif isinstance(recipe, MixRecipe):
+        trainer = _mix(recipe, pictures, args)
     else:
         trainer = Trainer(recipe, pictures, args.output, args.device)
     if trainer.resume():

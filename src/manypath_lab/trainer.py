@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from manypath.config import LEVELS, PRESETS, QUALITY_CODES, QUALITY_STEPS, EdgeConfig
+from manypath.config import LEVELS, PRESETS, QUALITY_CODES, QUALITY_STEPS, EdgeConfig, ModelConfig
 from manypath.errors import ConfigError
 from manypath.image import to_image
-from manypath.model import MPAModel
+from manypath.model import Latents, ModelOutput, MPAModel
 from manypath_lab.data import PictureSet
 from manypath_lab.linear_start import linear_start
 from manypath_lab.losses import PerceptualTerm, rate_distortion, ratio_loss, squared_error
 from manypath_lab.rate import RateModel, StepBits
-from manypath_lab.recipe import LearningRates, Recipe
+from manypath_lab.recipe import LearningRates, MixRecipe, Recipe
 from manypath_lab.run import TrainingRun
 
 
 class TrainingNetwork(nn.Module):
     """The model and its priors, averaged and saved together."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        config = PRESETS[recipe.preset]
-        if recipe.mixer:
-            if not isinstance(config, EdgeConfig):
-                raise ConfigError(f"only edge models have a choice of mixer; the preset is {recipe.preset!r}")
-            config = dataclasses.replace(config, mixer=recipe.mixer)
         self.model = MPAModel(config)
         self.rate = RateModel(config)
+
+
+def model_config(recipe: Recipe) -> ModelConfig:
+    """Return the configuration of the model that a recipe trains.
+
+    Raises:
+        ConfigError: the preset has no choice of mixer.
+    """
+    config = PRESETS[recipe.preset]
+    if recipe.mixer:
+        if not isinstance(config, EdgeConfig):
+            raise ConfigError(f"only edge models have a choice of mixer; the preset is {recipe.preset!r}")
+        config = dataclasses.replace(config, mixer=recipe.mixer)
+    if isinstance(recipe, MixRecipe):
+        config = dataclasses.replace(config, sides=tuple((task.path, task.shape) for task in recipe.tasks))
+    return config
 
 
 def kind_of(name: str) -> str:
@@ -45,6 +56,10 @@ def kind_of(name: str) -> str:
         return "index"
     if parts[-1] in ("log2", "shift"):
         return "tables"
+    if parts[1] == "g_s" and "side_mlps" in parts:
+        return "sides"
+    if parts[1] == "g_s" and "predictors" in parts:
+        return "predictors"
     if parts[1] in ("g_a", "g_s"):
         return "linear" if parts[2] in ("embed", "merge", "split", "paint") else "transforms"
     return "entropy"
@@ -71,13 +86,13 @@ def draw_codes(random: np.random.Generator, batch: int, fractions: float) -> Ten
 class Trainer(TrainingRun):
     """Trains all of the main model; ``samples/`` shows originals above qualities 1, 4.5 and 8."""
 
-    columns = ("loss", "bpp", "psnr", "gradient")
+    columns: ClassVar[Sequence[str]] = ("loss", "bpp", "psnr", "gradient")
 
     def __init__(self, recipe: Recipe, pictures: PictureSet, folder: Path, device: str = "cpu") -> None:
         self.recipe = recipe
         self.pictures = pictures
         torch.manual_seed(recipe.seed)
-        self.network = TrainingNetwork(recipe)
+        self.network = TrainingNetwork(model_config(recipe))
         linear_start(self.network.model, pictures, recipe.seed)
         self.network.to(device)
         optimizer = make_optimizer(self.network, recipe.learning_rates)
@@ -94,20 +109,28 @@ class Trainer(TrainingRun):
         code = draw_codes(self.random, phase.batch, self.recipe.fractions).to(self.device)
         bits = StepBits(self.network.rate)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            out = self.network.model(x, code, bits, noise=True)
-        bpp = (bits.bits + self.network.rate.hyper_bits(out.z)) / phase.crop**2
-        error = squared_error(out.x_hat.float(), x)
-        distortion = error
-        weights = self.recipe.loss
-        if phase.perceptual and self.perceptual is not None and self.step % weights.perceptual_every == 0:
-            distance = self.perceptual(out.x_hat.float(), x)
-            distortion = error + weights.perceptual * weights.perceptual_every * distance
-        share = self.network.model.analysis_routing(code, exact=False).share
-        loss = rate_distortion(bpp, distortion, code) + weights.ratio * ratio_loss(out.trace.soft_share, share)
+            out = self.network.model(x, code, bits, noise=1.0)
+        loss, bpp, error = self.main_loss(out.x_hat.float(), x, code, bits, out)
         norm = self.descend(loss.mean())
         psnr = 10 * torch.log10(255.0**2 / error.detach().clamp_min(1e-3)).mean()
         means = (float(loss.detach().mean()), float(bpp.detach().mean()), float(psnr), norm)
         return dict(zip(self.columns, means, strict=True))
+
+    def main_loss(
+        self, x_hat: Tensor, x: Tensor, code: Tensor, bits: StepBits, made: Latents | ModelOutput
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return, [B] each, the main path's loss, its rate in bits per pixel and its squared error."""
+        phase, _ = self.recipe.at(self.step)
+        bpp = (bits.bits + self.network.rate.hyper_bits(made.z)) / phase.crop**2
+        error = squared_error(x_hat, x)
+        distortion = error
+        weights = self.recipe.loss
+        if phase.perceptual and self.perceptual is not None and self.step % weights.perceptual_every == 0:
+            distance = self.perceptual(x_hat, x)
+            distortion = error + weights.perceptual * weights.perceptual_every * distance
+        share = self.network.model.analysis_routing(code, exact=False).share
+        ratio = weights.ratio * ratio_loss(made.trace.soft_share, share)
+        return rate_distortion(bpp, distortion, code) + ratio, bpp, error
 
     @torch.no_grad()
     def sample(self) -> None:

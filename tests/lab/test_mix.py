@@ -1,0 +1,109 @@
+"""Tuning a whole model for a mix of tasks: everything learns, one stream serves all paths, a run begins at others."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from manypath.codec import Codec
+from manypath.errors import CheckpointError, ConfigError
+from manypath_cli.main import main
+from manypath_lab.data import PictureSet
+from manypath_lab.export import export_run
+from manypath_lab.mix_trainer import MixTrainer
+from manypath_lab.recipe import MixRecipe, MixTask, Phase, Recipe, SideLoss, load_recipe
+from manypath_lab.trainer import Trainer
+from tests.codec.conftest import photo
+
+PHASE = Phase(steps=6, batch=2, crop=64)
+TASKS = (
+    MixTask(path="mse", chance=0.5, shape="adapter", zoom_out=1.5),
+    MixTask(path="brightness", chance=0.5, network="tests.lab.test_sides:brightness_network", loss=SideLoss(task=1.0)),
+)
+RECIPE = MixRecipe(
+    name="t", preset="tiny", warmup=1, ema=0.5, tasks=TASKS, tasks_weight=0.5, upper=0.5, phases=(PHASE,)
+)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> PictureSet:
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("pictures")
+    for seed in range(4):
+        Image.fromarray(photo(96, 128, seed)).save(folder / f"{seed}.png")
+    return PictureSet(folder, 64, quiet=True)
+
+
+@pytest.fixture(scope="module")
+def begun(pictures: PictureSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the main model alone."""
+    run = tmp_path_factory.mktemp("main")
+    Trainer(Recipe(name="m", preset="tiny", warmup=1, ema=0.5, phases=(PHASE,)), pictures, run).run(report_every=3)
+    return run
+
+
+def test_a_mix_begins_at_a_run_and_everything_learns(begun: Path, pictures: PictureSet, tmp_path: Path) -> None:
+    trainer = MixTrainer(RECIPE, pictures, tmp_path)
+    trainer.begin_at(begun)
+    before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
+    average = torch.load(begun / "state.pt", weights_only=True)["average"]
+    main = {key: value for key, value in before.items() if ".mse." not in key and ".brightness." not in key}
+    assert all(torch.equal(average[f"module.{key}"], value) for key, value in main.items())
+    trainer.run(report_every=3)
+    after = trainer.network.state_dict()
+    for part in ("g_a.embed", "g_s.paint", "h_s", "side_mlps.mse", "side_mlps.brightness", "predictors.mse"):
+        keys = [key for key in before if part in key]
+        assert keys
+        assert any(not torch.equal(before[key], after[key]) for key in keys), part
+    file = tmp_path / "mix.safetensors"
+    file.write_bytes(export_run(tmp_path))
+    codec = Codec.load(file)
+    stream = codec.encode(photo(70, 90, 9), quality=4)
+    pictures_out = codec.decode_paths(stream, [("perceptual", 1.0), ("mse", 1.0), ("brightness", 1.0)])
+    assert len({picture.tobytes() for picture in pictures_out}) == 3
+
+
+def test_paths_learn_from_their_own_pictures(pictures: PictureSet, tmp_path: Path) -> None:
+    class Counted:
+        asked = 0
+
+        def upright_crops(self, *args: object) -> torch.Tensor:
+            self.asked += 1
+            return pictures.upright_crops(*args)  # type: ignore[arg-type]
+
+    own = Counted()
+    trainer = MixTrainer(RECIPE, pictures, tmp_path, own={"mse": own})  # type: ignore[dict-item]
+    for _ in range(8):
+        trainer.train_step()
+    assert 0 < own.asked < 8
+
+
+def test_samples_are_drawn_from_the_upper_qualities(pictures: PictureSet, tmp_path: Path) -> None:
+    trainer = MixTrainer(RECIPE.model_copy(update={"upper": 1.0}), pictures, tmp_path)
+    codes = torch.cat([trainer._draw_codes(64) for _ in range(10)])
+    assert int(codes.min()) >= 112
+    assert int(codes.max()) == 224
+
+
+def test_a_run_of_another_preset_is_refused(pictures: PictureSet, tmp_path: Path) -> None:
+    run = tmp_path / "other"
+    recipe = Recipe(name="m", preset="tiny", mixer="bottleneck", warmup=1, phases=(PHASE,))
+    Trainer(recipe, pictures, run).run(max_seconds=0.0)
+    trainer = MixTrainer(RECIPE, pictures, tmp_path / "mix")
+    with pytest.raises(CheckpointError, match="another preset"):
+        trainer.begin_at(run)
+
+
+def test_the_shipped_recipe_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = load_recipe("mix")
+    assert isinstance(recipe, MixRecipe)
+    assert [task.path for task in recipe.tasks] == ["classification", "segmentation"]
+    with pytest.raises(ConfigError, match="tasks_weight"):
+        load_recipe("mix", tasks_weight=0.0)
+    from PIL import Image
+
+    Image.fromarray(photo(256, 256, 1)).save(tmp_path / "1.png")
+    asked = ["train", "mix", "--pictures", str(tmp_path), "--output", str(tmp_path / "run"), "--own", "no=there"]
+    assert main(asked) != 0
+    assert "PATH=DIR" in capsys.readouterr().err
