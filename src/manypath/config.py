@@ -114,6 +114,7 @@ class EdgeConfig(ModelConfig):
         features: width of the hyper-synthesis' output (F).
         context_width: hidden width of each context step.
         stages: spatial passes per slice, 1 (all positions) or 2 (checkerboard).
+        main_adapter: shape of what the synthesis' main path adds to the MLPs that it shares with adapters; or empty.
     """
 
     FAMILY: ClassVar[str] = "edge"
@@ -126,6 +127,7 @@ class EdgeConfig(ModelConfig):
     features: int
     context_width: int
     stages: tuple[int, ...]
+    main_adapter: str = ""
 
     def __post_init__(self) -> None:
         """Check the parts against each other; see ``ModelConfig``."""
@@ -134,6 +136,8 @@ class EdgeConfig(ModelConfig):
             raise ConfigError(f"mixer must be one of {', '.join(MIXERS)}; got {self.mixer!r}")
         if len(self.stages) != len(self.slices) or not set(self.stages) <= {1, 2}:
             raise ConfigError(f"stages must give 1 or 2 for each of {len(self.slices)} slices; got {self.stages}")
+        if self.main_adapter and self.main_adapter not in ADAPTERS:
+            raise ConfigError(f"main_adapter must be one of {', '.join(ADAPTERS)}, or empty; got {self.main_adapter!r}")
         for depths in (self.analysis_depths, self.synthesis_depths):
             if len(tuple(depths)) != GROUPS:
                 raise ConfigError(f"analysis_depths and synthesis_depths need {GROUPS} groups each; got {depths}")

@@ -101,12 +101,17 @@ def edge_kit(mixer: str) -> Kit:
 
 
 class Block(nn.Module):
-    """``x + g1 * mixer(x)``, then ``x + g2 * mlp(x)`` with the MLP split into paths."""
+    """``x + g1 * mixer(x)``, then ``x + g2 * mlp(x)`` with the MLP split into paths.
 
-    def __init__(self, channels: int, kit: Kit, sides: dict[str, str]) -> None:
+    The main path's MLP is ``main_mlp`` and, if it has one, its own adapter; a side of an adapter's shape is
+    ``main_mlp`` and the side's adapter; any other side stands alone.
+    """
+
+    def __init__(self, channels: int, kit: Kit, sides: dict[str, str], main_adapter: str = "") -> None:
         super().__init__()
         self.mixer = kit.mixer(channels)
         self.main_mlp = kit.mlp(channels, 2 * channels)
+        self.main_adapter = kit.mlp(channels, side_width(main_adapter, channels)) if main_adapter else None
         self.side_mlps = nn.ModuleDict(
             {name: kit.mlp(channels, side_width(shape, channels)) for name, shape in sides.items()}
         )
@@ -136,9 +141,11 @@ class Block(nn.Module):
         """Both paths on all tokens, the mask [B, h, w, 1] choosing. For training."""
         x = self.mix(x, code)
         gain = self.mlp_gain(code)[:, None, None, :].to(x.dtype)
-        main, side = self.main_mlp(x), self.side_mlps[name](x)
+        shared = self.main_mlp(x)
+        main = shared if self.main_adapter is None else shared + self.main_adapter(x)
+        side = self.side_mlps[name](x)
         if name in self.adapters:
-            side = main + side
+            side = shared + side
         out: Tensor = x + gain * (side + mask * (main - side))
         return out
 
@@ -147,21 +154,22 @@ class Block(nn.Module):
         if x.device.type == "cpu" and gain.shape[0] == 1 and not torch.is_grad_enabled():
             return self._add_path_in_place(x, gain[0].to(x.dtype), name)
         out = x
-        if name == MAIN or name in self.adapters:
-            out = _add_scaled(out, self.main_mlp.hidden(x), self.main_mlp.project, gain)
-        if name != MAIN:
-            side = self.side_mlps[name]
-            assert isinstance(side, PathMLP)  # for the type checker: all are
-            out = _add_scaled(out, side.hidden(x), side.project, gain)
+        for mlp in self._mlps(name):
+            out = _add_scaled(out, mlp.hidden(x), mlp.project, gain)
         return out
+
+    def _mlps(self, name: str) -> list[PathMLP]:
+        """Return the MLPs whose sum a path is."""
+        mlps = [self.main_mlp] if name == MAIN or name in self.adapters else []
+        own = self.main_adapter if name == MAIN else self.side_mlps[name]
+        if own is not None:
+            assert isinstance(own, PathMLP)  # for the type checker: all are
+            mlps.append(own)
+        return mlps
 
     def _add_path_in_place(self, x: Tensor, gain: Tensor, name: str) -> Tensor:
         """The same in pieces that stay in a core's own cache: about a tenth faster, and no hidden layer to allocate."""
-        mlps = [self.main_mlp] if name == MAIN or name in self.adapters else []
-        if name != MAIN:
-            side = self.side_mlps[name]
-            assert isinstance(side, PathMLP)  # for the type checker: all are
-            mlps.append(side)
+        mlps = self._mlps(name)
         scaled = [(mlp.project.weight * gain[:, None]).t() for mlp in mlps]
         tokens = x.view(-1, x.shape[-1])
         for start in range(0, len(tokens), PIECE):
@@ -175,9 +183,9 @@ class Block(nn.Module):
 class Group(nn.Module):
     """Blocks that share one choice of paths, and the predictors that make it, one per side path."""
 
-    def __init__(self, channels: int, depth: int, kit: Kit, sides: dict[str, str]) -> None:
+    def __init__(self, channels: int, depth: int, kit: Kit, sides: dict[str, str], main_adapter: str = "") -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(channels, kit, sides) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(channels, kit, sides, main_adapter) for _ in range(depth))
         self.predictors = nn.ModuleDict({name: kit.predictor(channels) for name in sides})
         self.scope = kit.scope
         self.skip = kit.skip
@@ -264,7 +272,8 @@ class Synthesis(nn.Module):
         self.coarse = _coarse(config)
         self.split = nn.Linear(config.latent_channels, 4 * config.channels)
         self.groups = nn.ModuleList(
-            Group(config.channels, depth, edge_kit(config.mixer), sides) for depth in config.synthesis_depths
+            Group(config.channels, depth, edge_kit(config.mixer), sides, config.main_adapter)
+            for depth in config.synthesis_depths
         )
         self.paint = nn.Linear(config.channels, 3 * TOKEN_PIXELS**2)
 
