@@ -1,4 +1,6 @@
+import contextlib
 import pathlib
+import sqlite3
 
 import pytest
 
@@ -42,3 +44,20 @@ def test_two_open_caches_see_each_others_points() -> None:
 def test_without_a_setting_the_cache_lies_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MANYPATH_CACHE")
     assert cache_folder() == pathlib.Path.home() / ".cache" / "manypath"
+
+
+def test_a_cache_of_an_older_version_keeps_its_points(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "old.sqlite"
+    with contextlib.closing(sqlite3.connect(file)) as old, old:
+        old.execute(
+            "CREATE TABLE points (picture TEXT, codec TEXT, version TEXT, settings TEXT, metrics TEXT, bytes INTEGER,"
+            " psnr_db REAL, ms_ssim REAL, PRIMARY KEY (picture, codec, version, settings, metrics)) WITHOUT ROWID"
+        )
+        old.execute(
+            "INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*KEY, cache_module.METRICS_VERSION, 1234, 31.5, None)
+        )
+    better = POINT._replace(distortion=POINT.distortion._replace(perceptual=0.25))
+    with PointCache(file) as cache:
+        assert cache.get(KEY) == POINT
+        cache.put(KEY, better)
+        assert cache.get(KEY) == better

@@ -52,6 +52,22 @@ def test_a_second_run_takes_every_point_from_the_cache(folder: pathlib.Path) -> 
     assert first == second
 
 
+def test_a_point_without_the_perceptual_distance_is_coded_again_when_that_is_asked_for(folder: pathlib.Path) -> None:
+    def contrast_lost(original: Pixels, reconstruction: Pixels) -> float:
+        return abs(float(original.std()) - float(reconstruction.std()))
+
+    peer = CountingJpeg()
+    with PointCache() as cache:
+        (plain,) = run(list_pictures(folder), [PeerCandidate(peer, cache)]).curves
+        (full,) = run(list_pictures(folder), [PeerCandidate(peer, cache, contrast_lost)]).curves
+        (again,) = run(list_pictures(folder), [PeerCandidate(peer, cache, contrast_lost)]).curves
+    assert peer.encoded == 12
+    assert [point.perceptual for point in plain.points] == [None] * 3
+    assert full == again
+    assert all(point.perceptual is not None and point.perceptual > 0 for point in full.points)
+    assert [point.psnr_db for point in full.points] == [point.psnr_db for point in plain.points]
+
+
 def test_our_codec_is_measured_by_the_bytes_that_it_writes(folder: pathlib.Path) -> None:
     codec = Codec.load("tiny-random")
     measured = run(list_pictures(folder), [CodecCandidate(codec, name="tiny", levels=(1.0, 8.0))])

@@ -17,21 +17,32 @@ from manypath_lab.losses import PerceptualTerm
 _STRIDE = 32  # pixels: the deepest features need whole positions
 
 
+class PerceptualDistance:
+    """Distance of deep features, on the centre of two pictures in whole multiples of 32 pixels."""
+
+    def __init__(self, term: PerceptualTerm | None = None) -> None:
+        self._term = term or PerceptualTerm.default(torch.device("cpu"))
+
+    @torch.inference_mode()
+    def __call__(self, original: Pixels, reconstruction: Pixels) -> float:
+        """Return the distance of two uint8 [H, W, 3] pictures of one size."""
+        return float(self._term(_tensor(reconstruction), _tensor(original))[0])
+
+
 class PerceptualJudge:
-    """Distance of deep features from the original's, on the centre of the picture in whole multiples of 32 pixels."""
+    """Distance of deep features from the original's; see ``PerceptualDistance``."""
 
     name = "perceptual"
     label = "perceptual distance"
     version = "EfficientNet-Lite0 features 1"
 
     def __init__(self, term: PerceptualTerm | None = None) -> None:
-        self._term = term or PerceptualTerm.default(torch.device("cpu"))
+        self._distance = PerceptualDistance(term)
 
     def question(self, case: Case) -> str:
         """Nothing: the original is the case's picture."""
         return ""
 
-    @torch.inference_mode()
     def examine(self, cases: Sequence[Case], images: Sequence[Pixels]) -> list[Record]:
         """Return the distances."""
         records = []
@@ -39,7 +50,7 @@ class PerceptualJudge:
             if image is case.picture.pixels:
                 records.append(np.zeros(1, dtype=np.int32))
                 continue
-            distance = float(self._term(_tensor(image), _tensor(case.picture.pixels))[0])
+            distance = self._distance(case.picture.pixels, image)
             records.append(np.asarray([round(MILLION * distance)], dtype=np.int32))
         return records
 

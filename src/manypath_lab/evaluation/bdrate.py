@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple
 import bjontegaard
 
 from manypath_lab.evaluation.curve import Curve
-from manypath_lab.evaluation.metrics import ms_ssim_db
+from manypath_lab.evaluation.metrics import ms_ssim_db, perceptual_db
 
-Metric = Literal["psnr", "ms-ssim"]
+Metric = Literal["psnr", "ms-ssim", "perceptual"]
 Method = Literal["pchip", "akima"]
-METRICS: tuple[Metric, ...] = ("psnr", "ms-ssim")
+METRICS: tuple[Metric, ...] = ("psnr", "ms-ssim", "perceptual")
 METHODS: tuple[Method, ...] = ("pchip", "akima")
 
 
@@ -22,7 +22,8 @@ class BdRate(NamedTuple):
     Attributes:
         curve: Name of the curve under test.
         anchor: Name of the curve it is compared with.
-        metric: ``psnr`` (dB) or ``ms-ssim`` (compared as -10 log10(1 - value), dB).
+        metric: ``psnr`` (dB), ``ms-ssim`` (compared as -10 log10(1 - value), dB) or ``perceptual`` (compared as
+            -10 log10(distance), dB).
         method: Interpolation of log-rate over quality.
         percent: Bits needed at equal quality, relative to the anchor; -50 means half. None: cannot be said.
         low_db: Lower end of the quality range that both curves cover.
@@ -46,6 +47,8 @@ def quality_axis(curve: Curve, metric: Metric) -> list[tuple[float, float]]:
     """Return a curve's (bpp, decibels) pairs that have this metric, in rising order of rate."""
     if metric == "psnr":
         return [(point.bpp, point.psnr_db) for point in curve.points]
+    if metric == "perceptual":
+        return [(p.bpp, perceptual_db(p.perceptual)) for p in curve.points if p.perceptual is not None]
     return [(point.bpp, ms_ssim_db(point.ms_ssim)) for point in curve.points if point.ms_ssim is not None]
 
 
@@ -81,7 +84,7 @@ def bd_rate(curve: Curve, anchor: Curve, metric: Metric = "psnr", method: Method
 
 
 def bd_table(curves: Sequence[Curve], anchors: Sequence[Curve], method: Method = "pchip") -> list[BdRate]:
-    """Compare every curve with every other that is an anchor, on both metrics."""
+    """Compare every curve with every other that is an anchor, on every metric that both have."""
     return [
         bd_rate(curve, anchor, metric, method)
         for metric in METRICS

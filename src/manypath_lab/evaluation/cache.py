@@ -14,7 +14,7 @@ from manypath_lab.evaluation.metrics import METRICS_VERSION, Distortion
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS points (
     picture TEXT, codec TEXT, version TEXT, settings TEXT, metrics TEXT,
-    bytes INTEGER NOT NULL, psnr_db REAL NOT NULL, ms_ssim REAL,
+    bytes INTEGER NOT NULL, psnr_db REAL NOT NULL, ms_ssim REAL, perceptual REAL,
     PRIMARY KEY (picture, codec, version, settings, metrics)
 ) WITHOUT ROWID
 """
@@ -41,7 +41,7 @@ class CachedPoint(NamedTuple):
 
     Attributes:
         bytes: Size of the compressed file.
-        distortion: PSNR and MS-SSIM of its reconstruction.
+        distortion: What its reconstruction is worth.
     """
 
     bytes: int
@@ -68,25 +68,30 @@ class PointCache:
         self._connection = sqlite3.connect(self.file, timeout=60.0)
         with self._connection:
             self._connection.execute(_SCHEMA)
+            columns = {row[1] for row in self._connection.execute("PRAGMA table_info(points)")}
+            if "perceptual" not in columns:  # a file of an older version
+                self._connection.execute("ALTER TABLE points ADD COLUMN perceptual REAL")
 
     def get(self, key: PointKey) -> CachedPoint | None:
         """Return the point stored under ``key``, or None."""
         with contextlib.closing(
             self._connection.execute(
-                "SELECT bytes, psnr_db, ms_ssim FROM points"
+                "SELECT bytes, psnr_db, ms_ssim, perceptual FROM points"
                 " WHERE picture=? AND codec=? AND version=? AND settings=? AND metrics=?",
                 (*key, METRICS_VERSION),
             )
         ) as cursor:
             row = cursor.fetchone()
-        return None if row is None else CachedPoint(row[0], Distortion(row[1], row[2]))
+        return None if row is None else CachedPoint(row[0], Distortion(*row[1:]))
 
     def put(self, key: PointKey, point: CachedPoint) -> None:
         """Store ``point`` under ``key`` at once, so that a killed run loses nothing."""
         with self._connection:
             self._connection.execute(
-                "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*key, METRICS_VERSION, point.bytes, point.distortion.psnr_db, point.distortion.ms_ssim),
+                "INSERT OR REPLACE INTO points"
+                " (picture, codec, version, settings, metrics, bytes, psnr_db, ms_ssim, perceptual)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*key, METRICS_VERSION, point.bytes, *point.distortion),
             )
 
     def close(self) -> None:

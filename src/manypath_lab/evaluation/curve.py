@@ -15,7 +15,7 @@ class Sample(NamedTuple):
     Attributes:
         bytes: Size of the whole file, header included.
         pixels: Width times height, unpadded.
-        distortion: PSNR and MS-SSIM.
+        distortion: What the reconstruction is worth.
     """
 
     bytes: int
@@ -32,6 +32,7 @@ class RatePoint(NamedTuple):
         psnr_db: Mean over pictures of each picture's PSNR, decibels.
         ms_ssim: Mean over pictures, or None where any picture was too small for it.
         pictures: How many pictures were averaged.
+        perceptual: Mean over pictures of the perceptual distance, or None where it was not measured.
     """
 
     quality: float
@@ -39,6 +40,7 @@ class RatePoint(NamedTuple):
     psnr_db: float
     ms_ssim: float | None
     pictures: int
+    perceptual: float | None = None
 
 
 class Curve(NamedTuple):
@@ -63,12 +65,16 @@ class Curve(NamedTuple):
 
 def average(quality: float, samples: Sequence[Sample]) -> RatePoint:
     """Average one setting over its pictures; at least one sample."""
-    values = [sample.distortion.ms_ssim for sample in samples]
-    known = [value for value in values if value is not None]
     return RatePoint(
         quality=quality,
         bpp=statistics.fmean(8.0 * sample.bytes / sample.pixels for sample in samples),
         psnr_db=statistics.fmean(sample.distortion.psnr_db for sample in samples),
-        ms_ssim=statistics.fmean(known) if len(known) == len(values) else None,
+        ms_ssim=_mean([sample.distortion.ms_ssim for sample in samples]),
         pictures=len(samples),
+        perceptual=_mean([sample.distortion.perceptual for sample in samples]),
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if len(known) == len(values) else None

@@ -1,8 +1,9 @@
-"""What a reconstruction is worth: PSNR and MS-SSIM on uint8 RGB, per picture."""
+"""What a reconstruction is worth: PSNR, MS-SSIM and, if asked, a perceptual distance, on uint8 RGB, per picture."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,9 @@ from manypath_lab.evaluation.pictures import Pixels
 
 METRICS_VERSION = "rgb8-1"  # part of the key of cached points: raise it when a figure would change
 PSNR_CAP_DB = 100.0  # a lossless picture would be infinite and spoil an average
+Perceive = Callable[[Pixels, Pixels], float]
+"""Original and reconstruction -> their perceptual distance."""
+
 MS_SSIM_MIN_SIDE = 161  # five scales of an 11-pixel window need more than 10 * 2**4 pixels
 
 
@@ -23,10 +27,12 @@ class Distortion(NamedTuple):
     Attributes:
         psnr_db: Peak signal-to-noise ratio over all RGB samples, decibels, at most 100.
         ms_ssim: Multi-scale SSIM in [0, 1], mean over RGB; None where a side is below 161 pixels.
+        perceptual: Distance of deep features, 0 is equal; None where it was not asked for.
     """
 
     psnr_db: float
     ms_ssim: float | None
+    perceptual: float | None = None
 
 
 def psnr(original: Pixels, reconstruction: Pixels) -> float:
@@ -50,8 +56,8 @@ def multi_scale_ssim(original: Pixels, reconstruction: Pixels) -> float | None:
         return float(ms_ssim(pair[0], pair[1], data_range=255.0))
 
 
-def measure(original: Pixels, reconstruction: Pixels) -> Distortion:
-    """Return both metrics of a reconstruction.
+def measure(original: Pixels, reconstruction: Pixels, perceive: Perceive | None = None) -> Distortion:
+    """Return all metrics of a reconstruction.
 
     Raises:
         ImageError: The pictures differ in shape, or are not uint8.
@@ -61,9 +67,15 @@ def measure(original: Pixels, reconstruction: Pixels) -> Distortion:
             f"pictures must be uint8 of one shape, got {original.dtype} {original.shape} and "
             f"{reconstruction.dtype} {reconstruction.shape}; the codec must return what it was given"
         )
-    return Distortion(psnr(original, reconstruction), multi_scale_ssim(original, reconstruction))
+    perceptual = perceive(original, reconstruction) if perceive else None
+    return Distortion(psnr(original, reconstruction), multi_scale_ssim(original, reconstruction), perceptual)
 
 
 def ms_ssim_db(value: float) -> float:
     """Return MS-SSIM on the decibel scale, -10 log10(1 - value), on which curves are readable."""
     return -10.0 * math.log10(max(1.0 - value, 1e-10))
+
+
+def perceptual_db(value: float) -> float:
+    """Return a perceptual distance on a decibel scale that rises with likeness, -10 log10(distance)."""
+    return -10.0 * math.log10(max(value, 1e-10))

@@ -13,12 +13,16 @@ from manypath_lab.evaluation.curve import Curve
 from manypath_lab.evaluation.report import Report
 
 RATE_AXIS = "bits per pixel (real bytes, headers included)"
-_AXIS_NAMES: dict[Metric, str] = {"psnr": "PSNR (dB, RGB)", "ms-ssim": "MS-SSIM (dB, −10 log₁₀(1 − value))"}
-_SPOKEN: dict[Metric, str] = {"psnr": "PSNR", "ms-ssim": "MS-SSIM"}
+_AXIS_NAMES: dict[Metric, str] = {
+    "psnr": "PSNR (dB, RGB)",
+    "ms-ssim": "MS-SSIM (dB, −10 log₁₀(1 − value))",
+    "perceptual": "perceptual likeness (dB, −10 log₁₀ of the distance of deep features)",
+}
+_SPOKEN: dict[Metric, str] = {"psnr": "PSNR", "ms-ssim": "MS-SSIM", "perceptual": "perceptual distance"}
 
 
 def save_plots(report: Report, folder: pathlib.Path) -> list[pathlib.Path]:
-    """Write ``rd-psnr`` and ``rd-ms-ssim`` as PNG and SVG; a metric that no curve has is left out."""
+    """Write ``rd-psnr``, ``rd-ms-ssim``, ``rd-perceptual`` as PNG and SVG, each if a curve has the metric."""
     files = []
     for metric in METRICS:
         if any(quality_axis(curve, metric) for curve in report.curves):

@@ -10,7 +10,7 @@ from manypath.errors import ImageError
 from manypath.path import Path
 from manypath_lab.evaluation.cache import CachedPoint, PointCache, PointKey
 from manypath_lab.evaluation.curve import Curve, Sample, average
-from manypath_lab.evaluation.metrics import measure
+from manypath_lab.evaluation.metrics import Perceive, measure
 from manypath_lab.evaluation.peers import Peer, PeerError
 from manypath_lab.evaluation.pictures import Picture, folder_digest, load_picture
 
@@ -52,9 +52,10 @@ class PeerCandidate:
 
     ours = False
 
-    def __init__(self, peer: Peer, cache: PointCache | None) -> None:
+    def __init__(self, peer: Peer, cache: PointCache | None, perceive: Perceive | None = None) -> None:
         self._peer = peer
         self._cache = cache
+        self._perceive = perceive
         self.name = peer.name
         self.label = peer.label
         self.version = peer.version
@@ -65,13 +66,13 @@ class PeerCandidate:
         setting = int(quality)
         key = PointKey(picture.digest, self.name, self.version, self._peer.settings(setting))
         point = self._cache.get(key) if self._cache else None
-        if point is None:
+        if point is None or (self._perceive is not None and point.distortion.perceptual is None):
             try:
                 data = self._peer.encode(picture.pixels, setting)
                 reconstruction = self._peer.decode(data)
             except (OSError, ValueError, RuntimeError) as err:
                 raise PeerError(f"{self.label} failed on {picture.name} at quality {setting}: {err}") from err
-            point = CachedPoint(len(data), measure(picture.pixels, reconstruction))
+            point = CachedPoint(len(data), measure(picture.pixels, reconstruction, self._perceive))
             if self._cache:
                 self._cache.put(key, point)
         return Sample(point.bytes, _pixels(picture), point.distortion)
@@ -90,10 +91,12 @@ class CodecCandidate:
         levels: Sequence[float] = LEVELS,
         path: str = Path.PERCEPTUAL,
         task_share: float = 1.0,
+        perceive: Perceive | None = None,
     ) -> None:
         self._codec = codec
         self._path = path
         self._task_share = task_share
+        self._perceive = perceive
         side = "" if path == Path.PERCEPTUAL else f" {path}"
         self.name = f"{name}{side.replace(' ', '-')}"
         self.label = f"Manypath {name}{side}"
@@ -104,7 +107,7 @@ class CodecCandidate:
         """Encode to the real bitstream, header included, and decode it again."""
         data = self._codec.encode(picture.pixels, quality=quality)
         reconstruction = self._codec.decode(data, path=self._path, task_share=self._task_share)
-        return Sample(len(data), _pixels(picture), measure(picture.pixels, reconstruction))
+        return Sample(len(data), _pixels(picture), measure(picture.pixels, reconstruction, self._perceive))
 
 
 class Measurement(NamedTuple):

@@ -18,8 +18,8 @@ DEFAULT_PEERS = "jpeg,webp,jxl,avif,vvc"
 
 _DESCRIPTION = """\
 Encode and decode every picture of a folder, at every level, with our codec and with its peers, and compare
-them by real bytes, headers included. Writes rd.csv, rd.json, rd.md and the plots rd-psnr and rd-ms-ssim (PNG
-and SVG).
+them by real bytes, headers included. Writes rd.csv, rd.json, rd.md and the plots rd-psnr, rd-ms-ssim and, with
+--perceptual, rd-perceptual (PNG and SVG).
 
 Peers' points are kept on disk ($MANYPATH_CACHE, else ~/.cache/manypath), so only the first run is slow; VVC
 takes 5 to 20 seconds a picture and point the first time. A run that was stopped goes on where it was.
@@ -62,7 +62,17 @@ def add_parser(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="Q,Q",
         help="our qualities, 1 to 8 (default: all eight)",
     )
-    parser.add_argument("--path", default="perceptual", help="the decoder's path (default: perceptual)")
+    parser.add_argument(
+        "--path",
+        default="perceptual",
+        metavar="NAME,NAME",
+        help="the decoder's paths, a curve each (default: perceptual)",
+    )
+    parser.add_argument(
+        "--perceptual",
+        action="store_true",
+        help="measure a distance of deep features as well; peers that were measured without it are coded again",
+    )
     parser.add_argument(
         "--task-share", type=float, default=1.0, metavar="A", help="share of a side path, 0 to 1 (default: 1)"
     )
@@ -138,6 +148,11 @@ def _candidates(arguments: argparse.Namespace, cache: PointCache | None) -> list
     from manypath_lab.evaluation.peers import make_peers
     from manypath_lab.evaluation.rd import CodecCandidate, PeerCandidate
 
+    perceive = None
+    if arguments.perceptual:
+        from manypath_lab.evaluation.appearance import PerceptualDistance
+
+        perceive = PerceptualDistance()
     candidates: list[Candidate] = []
     if not arguments.peers_only:
         from manypath.codec import Codec
@@ -145,13 +160,16 @@ def _candidates(arguments: argparse.Namespace, cache: PointCache | None) -> list
         wanted = levels(arguments.levels)
         for checkpoint in arguments.checkpoint or ["edge"]:
             codec = Codec.load(checkpoint, device=arguments.device, dtype=arguments.dtype)
-            path = check_path(arguments.path, codec.trained_paths)
+            paths = [check_path(path, codec.trained_paths) for path in names(arguments.path)]
             name = _unique(codec.name, [candidate.name for candidate in candidates])
-            candidates.append(
-                CodecCandidate(codec, name=name, levels=wanted, path=path, task_share=arguments.task_share)
-            )
+            candidates += [
+                CodecCandidate(
+                    codec, name=name, levels=wanted, path=path, task_share=arguments.task_share, perceive=perceive
+                )
+                for path in paths
+            ]
     peers = [] if arguments.peers == "none" else names(arguments.peers)
-    candidates += [PeerCandidate(peer, cache) for peer in make_peers(peers)]
+    candidates += [PeerCandidate(peer, cache, perceive) for peer in make_peers(peers)]
     if not candidates:
         raise RequestError("nothing to measure: --peers-only with --peers none; name at least one peer")
     return candidates

@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 from manypath_lab.evaluation.bdrate import BdRate, Method
 from manypath_lab.evaluation.curve import Curve
 
-METRICS_NOTE = "Real bytes, headers included. PSNR and MS-SSIM on 8-bit RGB, per picture, then averaged."
+METRICS_NOTE = (
+    "Real bytes, headers included. PSNR and MS-SSIM on 8-bit RGB, per picture, then averaged; so is the perceptual "
+    "distance where it is given: of EfficientNet-Lite0's features, 0 is equal."
+)
 
 
 class Report(NamedTuple):
@@ -49,12 +52,13 @@ def to_csv(report: Report) -> str:
     """Return one line per codec and quality."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["codec", "quality", "bpp", "psnr_db", "ms_ssim", "pictures", "source", "version"])
+    writer.writerow(["codec", "quality", "bpp", "psnr_db", "ms_ssim", "perceptual", "pictures", "source", "version"])
     for curve in report.all_curves:
         source = "published" if curve.reference else "measured"
         for point in curve.points:
             similarity = "" if point.ms_ssim is None else f"{point.ms_ssim:.6f}"
-            figures = [f"{point.quality:g}", f"{point.bpp:.6f}", f"{point.psnr_db:.4f}", similarity]
+            distance = "" if point.perceptual is None else f"{point.perceptual:.6f}"
+            figures = [f"{point.quality:g}", f"{point.bpp:.6f}", f"{point.psnr_db:.4f}", similarity, distance]
             writer.writerow([curve.name, *figures, point.pictures, source, curve.version])
     return buffer.getvalue()
 
@@ -93,7 +97,7 @@ def to_markdown(report: Report) -> str:
         "",
         METRICS_NOTE,
         "",
-        "| codec | bpp / PSNR dB / MS-SSIM, one setting after another | version |",
+        "| codec | bpp / PSNR dB / MS-SSIM / perceptual distance, one setting after another | version |",
         "|---|---|---|",
     ]
     for curve in report.all_curves:
@@ -120,7 +124,8 @@ def _comparison_lines(comparisons: Sequence[BdRate], method: Method) -> list[str
         return ["No delta rates: nothing to compare."]
     heading = (
         f"Bjontegaard delta rate ({method} over log-rate; negative: fewer bits at equal quality; only the "
-        "quality range that both curves cover; MS-SSIM on the scale -10 log10(1 - value))."
+        "quality range that both curves cover; MS-SSIM on the scale -10 log10(1 - value), the perceptual distance on "
+        "-10 log10(distance))."
     )
     rows = [
         f"| {one.curve} | {one.anchor} | {one.metric} | {_percent(one)} | {_range(one)} | {one.note} |"
@@ -145,6 +150,8 @@ def _range(comparison: BdRate) -> str:
 
 def _points(curve: Curve) -> str:
     return ", ".join(
-        f"{point.bpp:.3f}/{point.psnr_db:.2f}" + ("" if point.ms_ssim is None else f"/{point.ms_ssim:.4f}")
+        f"{point.bpp:.3f}/{point.psnr_db:.2f}"
+        + ("" if point.ms_ssim is None else f"/{point.ms_ssim:.4f}")
+        + ("" if point.perceptual is None else f"/{point.perceptual:.3f}")
         for point in curve.points
     )
