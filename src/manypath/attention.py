@@ -139,6 +139,8 @@ def tiled_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, win
 @functools.cache
 def _natten() -> tuple[ModuleType | None, str]:
     """Return natten's functions, or None and why not."""
+    if not hasattr(torch.cuda, "_device_t"):  # a type that newer versions of PyTorch keep elsewhere, and 0.17 imports
+        torch.cuda._device_t = torch.types.Device  # type: ignore[attr-defined]
     try:
         functional = importlib.import_module("natten.functional")
     except Exception as err:  # noqa: BLE001  an old build fails at import in several ways; all mean "not here"
