@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from manypath.config import QUALITY_STEPS, EdgeConfig, ModelConfig, TinyLICConfig
-from manypath.entropy.context import ContextModel, Step
+from manypath.entropy.context import ContextModel, Step, index_to_scale
 from manypath.entropy.hyper import HyperSynthesis
 from manypath.entropy.integer import round_through
 from manypath.entropy.multistage import MultistageContext
@@ -45,7 +45,7 @@ from manypath.transforms import (
 HYPER_BOUND = HyperSynthesis.BOUND
 
 Rate = Callable[[Step, Tensor, Tensor, Tensor], None]
-"""Told (step, y, means, indexes) at each step; training's rate model adds up bits from it."""
+"""Told (step, y, means, standard deviations) at each step; training's rate model adds up bits from it."""
 
 
 class Latents(NamedTuple):
@@ -140,13 +140,19 @@ class MPAModel(nn.Module):
             features = self.h_s(self.h_s.symbols(z), code)
             gained = (y * self.gain(code)[:, None, None]).flatten(1, 2)
 
-            def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
+            published = isinstance(self.context, MultistageContext)
+
+            def visit(step: Step, where: Tensor, means: Tensor, spread: Tensor) -> Tensor:
                 own = gained[:, where, step.start : step.start + step.width]
                 if rate is not None:
-                    rate(step, own, means, indexes)
+                    rate(step, own, means, spread if published else index_to_scale(spread))
                 return means + round_through(own - means)
 
-            return Latents(y, z, self.context.walk(features, code, visit), trace)
+            if isinstance(self.context, MultistageContext):  # its indexes have no gradient
+                y_hat = self.context.walk_scales(features, visit)
+            else:
+                y_hat = self.context.walk(features, code, visit)
+            return Latents(y, z, y_hat, trace)
 
     def shared_tokens(self, y_hat: Tensor, code: Tensor) -> Tensor:
         """Return what all paths of the synthesis have in common, [B, H/8, W/8, C]."""

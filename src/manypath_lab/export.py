@@ -14,7 +14,7 @@ from manypath.entropy.tables import stack
 from manypath.errors import CheckpointError
 from manypath.model import HYPER_BOUND
 from manypath_lab.rate import RateModel
-from manypath_lab.recipe import MixRecipe, Recipe
+from manypath_lab.recipe import Recipe, recipe_kind
 from manypath_lab.trainer import TrainingNetwork, model_config
 
 NEGLIGIBLE = 1e-7  # probability below which a hyper-latent symbol is left to the escapes
@@ -44,7 +44,10 @@ def hyper_rows(rate: RateModel) -> list[npt.NDArray[np.float64]]:
 def read_recipe(run: Path) -> Recipe:
     """Return the recipe that a run of a whole model was begun with."""
     text = (run / "recipe.json").read_text()
-    return (MixRecipe if "tasks" in json.loads(text) else Recipe).model_validate_json(text)
+    kind = recipe_kind(json.loads(text))
+    if not issubclass(kind, Recipe):
+        raise CheckpointError(f"{run} trained a side path; give the model that it belongs to with --start")
+    return kind.model_validate_json(text)
 
 
 def load_average(run: Path) -> tuple[TrainingNetwork, Recipe, int]:
@@ -68,6 +71,7 @@ def load_average(run: Path) -> tuple[TrainingNetwork, Recipe, int]:
 def export_run(run: Path) -> bytes:
     """Return a released checkpoint of a run's averaged weights."""
     network, _, _ = load_average(run)
-    tensors = checkpoint.export(network.model, stack(hyper_rows(network.rate)))
+    tables = stack(hyper_rows(network.rate)) if network.prior is None else network.prior.tables()
+    tensors = checkpoint.export(network.model, tables)
     checkpoint.build(network.model.config, tensors)  # refuses what the codec would refuse
     return checkpoint.to_bytes(network.model.config, tensors)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from manypath.config import LEVELS, QUALITY_STEPS
+from manypath_lab.factories import make_network
 
 # MPA section 5.1: weights of the rate beside 0.01 * MSE on 0..255, for quality 1..8
 RATE_WEIGHTS = (18.0, 9.32, 4.83, 2.5, 1.3, 0.67, 0.35, 0.18)
@@ -32,10 +33,18 @@ def squared_error(x_hat: Tensor, x: Tensor) -> Tensor:
     return (x_hat - x).square().flatten(1).mean(1) * 255.0**2
 
 
-def rate_distortion(bpp: Tensor, error: Tensor, code: Tensor) -> Tensor:
-    """Return the balanced Lagrangian, [B]: divided by the root of its weight, so that all levels train alike."""
+def balance(code: Tensor, *, balanced: bool = True) -> Tensor:
+    """Return the factor of each sample's loss, [B]: one over the root of its rate weight.
+
+    So all levels train alike. Unbalanced it is 1, as in the published training, where low rates have the larger loss.
+    """
     weight = rate_weight(code)
-    return (weight * bpp + DISTORTION_WEIGHT * error) / weight.sqrt()
+    return weight.rsqrt() if balanced else torch.ones_like(weight)
+
+
+def rate_distortion(bpp: Tensor, error: Tensor, code: Tensor, *, balanced: bool = True) -> Tensor:
+    """Return the Lagrangian, [B], times its ``balance``."""
+    return (rate_weight(code) * bpp + DISTORTION_WEIGHT * error) * balance(code, balanced=balanced)
 
 
 def ratio_loss(soft_shares: list[Tensor], share: Tensor) -> Tensor:
@@ -57,9 +66,18 @@ class PerceptualTerm(torch.nn.Module):
     @classmethod
     def default(cls, device: torch.device) -> PerceptualTerm:
         """Return the term on EfficientNet-Lite0's features."""
+        return cls.on(None, device)
+
+    @classmethod
+    def on(cls, features: str | None, device: torch.device) -> PerceptualTerm:
+        """Return the term on the features of ``module:factory``, or of EfficientNet-Lite0.
+
+        Raises:
+            ConfigError: no such factory, or it makes no network.
+        """
         from manypath_lab.features import EfficientNetFeatures
 
-        return cls(EfficientNetFeatures()).to(device)
+        return cls(EfficientNetFeatures() if features is None else make_network(features)).to(device)
 
     def forward(self, x_hat: Tensor, x: Tensor) -> Tensor:
         """Return the distance, [B], of pictures [B, H, W, 3]."""

@@ -15,11 +15,10 @@ from torch import Tensor
 
 from manypath import checkpoint
 from manypath.config import LEVELS, QUALITY_STEPS
-from manypath.errors import CheckpointError
 from manypath.transforms import Trace
 from manypath_lab import sides
+from manypath_lab.begin import begin_at
 from manypath_lab.data import PictureSet
-from manypath_lab.export import load_average
 from manypath_lab.rate import StepBits
 from manypath_lab.recipe import MixRecipe, MixTask
 from manypath_lab.side_loss import SideLossTerms, SidePicture
@@ -60,12 +59,7 @@ class MixTrainer(Trainer):
         Raises:
             CheckpointError: the run is of another preset, or a path has another shape in the file.
         """
-        network, _, _ = load_average(run)
-        fresh = self.network.state_dict()
-        begun = network.state_dict()
-        if begun.keys() - fresh.keys():
-            raise CheckpointError(f"{run} was trained with another preset than {self.recipe.preset!r}")
-        tensors = {**fresh, **begun}
+        tensors: dict[str, Tensor] = {}
         if model is not None:
             start = sides.read(model)
             have = checkpoint.build(start.config, start.tensors).model.state_dict()
@@ -73,12 +67,12 @@ class MixTrainer(Trainer):
                 if (task.path, task.shape) in start.config.sides:
                     found = {key: value for key, value in have.items() if sides.belongs_to(key, task.path)}
                     tensors.update({f"model.{key}": value for key, value in found.items()})
-        self.network.load_state_dict(tensors)
-        self.average.module.load_state_dict(tensors)
+        begin_at(self, run, tensors)
 
     def train_step(self) -> Mapping[str, float]:
         """Take one optimiser step."""
         phase, _ = self.recipe.at(self.step)
+        self.settle()
         task: MixTask = self.mix.tasks[self.random.choice(len(self._chances), p=self._chances)]
         pictures = self.own.get(task.path, self.pictures)
         x = pictures.upright_crops(self.random, phase.batch, phase.crop, task.zoom_out).to(self.device)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from manypath.config import PRESETS, SIDE_WIDTHS
@@ -16,6 +18,13 @@ from manypath.path import is_side_name
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+FEATURES = (
+    "module:factory of the perceptual term's network, [B, 3, H, W] in [0, 1] to a list of maps; "
+    "by default EfficientNet-Lite0's first four"
+)
+BALANCED = "divide by the root of the rate's weight, so that all levels train alike; the published training does not"
 
 
 class LearningRates(_Strict):
@@ -42,6 +51,16 @@ class Loss(_Strict):
     perceptual_every: int = Field(
         default=1, ge=1, description="steps between perceptual terms; their weight makes up for it"
     )
+    features: str | None = Field(default=None, description=FEATURES)
+    balanced: bool = Field(default=True, description=BALANCED)
+
+
+class Gan(_Strict):
+    """The adversarial term and who it is against."""
+
+    weight: float = Field(gt=0, description="of the generator's term")
+    rate: float = Field(default=1e-4, gt=0, description="Adam's step size for the discriminator")
+    width: int = Field(default=64, gt=0, description="channels of the discriminator's first layer, 8 times in the last")
 
 
 class Phase(_Strict):
@@ -87,12 +106,19 @@ class Recipe(BaseRecipe):
 
     preset: str = "edge"
     mixer: str | None = Field(default=None, description="replaces the preset's mixer, for ablations")
+    freeze: tuple[str, ...] = Field(default=(), description="parts that stand still: g_a, g_s.coarse, rate ...")
     learning_rates: LearningRates = LearningRates()
     loss: Loss = Loss()
 
 
+class GanRecipe(Recipe):
+    """How a main model goes on with a discriminator beside it (MPA's second half of stage 1)."""
+
+    gan: Gan
+
+
 class SideLoss(_Strict):
-    """Weights of a side path's terms; every term is divided by the root of the rate's weight but the task's."""
+    """Weights of a side path's terms; ``balanced`` is about the squared error and the perceptual distance."""
 
     mse: float = Field(default=1.0, ge=0, description="of the squared error, as in the main model's loss")
     perceptual: float = Field(default=0.0, ge=0, description="of the perceptual distance, in the squared error's unit")
@@ -101,6 +127,8 @@ class SideLoss(_Strict):
     )
     task: float = Field(default=0.0, ge=0, description="of the distance from the network's answer on the original")
     ratio: float = Field(default=1.0, ge=0, description="of the predictors' ratio loss")
+    features: str | None = Field(default=None, description=FEATURES)
+    balanced: bool = Field(default=True, description=BALANCED)
 
 
 class SideTask(_Strict):
@@ -159,12 +187,42 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))
 
 
-def load_recipe(name_or_file: str, *, steps: int | None = None, **changes: object) -> Recipe | SideRecipe:
-    """Read a shipped recipe by name, or a TOML file; one with a ``path`` trains a side, one with ``tasks`` a mix.
+def recipe_kind(fields: Mapping[str, object]) -> type[Recipe | SideRecipe]:
+    """Return what a recipe with these fields is: ``path`` trains a side, ``tasks`` a mix, ``gan`` adversarially."""
+    if "path" in fields:
+        return SideRecipe
+    if "tasks" in fields:
+        return MixRecipe
+    return GanRecipe if "gan" in fields else Recipe
+
+
+def _shortened(recipe: BaseRecipe, steps: int | None) -> list[Phase]:
+    """Return a recipe's phases with so many steps together, each its share; those left without any are dropped."""
+    if steps is None:
+        return list(recipe.phases)
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1; got {steps}")
+    ends = np.rint(np.cumsum([phase.steps for phase in recipe.phases]) * (steps / recipe.steps))
+    lengths = np.diff(ends, prepend=0.0).astype(int).tolist()
+    pairs = zip(recipe.phases, lengths, strict=True)
+    return [phase.model_copy(update={"steps": length}) for phase, length in pairs if length]
+
+
+def load_recipe(
+    name_or_file: str,
+    *,
+    steps: int | None = None,
+    batch: int | None = None,
+    crop: int | None = None,
+    **changes: object,
+) -> Recipe | SideRecipe:
+    """Read a shipped recipe by name, or a TOML file; see ``recipe_kind``.
 
     Args:
         name_or_file: which.
-        steps: of a recipe with one phase, instead of the file's.
+        steps: instead of the file's; several phases keep their shares.
+        batch: of every phase, instead of the file's.
+        crop: of every phase, pixels, instead of the file's.
         changes: fields that replace the file's.
 
     Raises:
@@ -179,14 +237,13 @@ def load_recipe(name_or_file: str, *, steps: int | None = None, **changes: objec
             raise ConfigError(f"no recipe {name_or_file!r}: neither a file nor one of {', '.join(shipped())}") from err
     try:
         fields = {**tomllib.loads(text), **changes}
-        if steps is not None:
-            (phase,) = fields["phases"]
-            phase["steps"] = steps
-        if "path" in fields:
-            return SideRecipe.model_validate(fields)
-        recipe = (MixRecipe if "tasks" in fields else Recipe).model_validate(fields)
+        kind = recipe_kind(fields)
+        recipe = kind.model_validate(fields)
+        given = {key: value for key, value in (("batch", batch), ("crop", crop)) if value is not None}
+        phases = [{**phase.model_dump(), **given} for phase in _shortened(recipe, steps)]
+        recipe = kind.model_validate({**fields, "phases": phases})
     except (tomllib.TOMLDecodeError, ValidationError, KeyError, ValueError) as err:
         raise ConfigError(f"recipe {name_or_file}: {err}") from err
-    if recipe.preset not in PRESETS:
+    if isinstance(recipe, Recipe) and recipe.preset not in PRESETS:
         raise ConfigError(f"recipe {name_or_file}: preset must be one of {', '.join(PRESETS)}; got {recipe.preset!r}")
     return recipe

@@ -34,6 +34,9 @@ class TrainingRun(abc.ABC):
         network: what is trained; every parameter with a gradient goes to ``optimizer``.
         optimizer: with a ``base`` rate and a ``kind`` in each group.
         device: where it runs.
+
+    Attributes:
+        also: what else is saved and resumed, by name: a subclass that trains a second network puts it there.
     """
 
     columns: ClassVar[Sequence[str]]
@@ -54,6 +57,7 @@ class TrainingRun(abc.ABC):
         self.step = 0
         self.seconds = 0.0
         self.autocast = device.type == "cuda" or _has_bf16_units()
+        self.also: dict[str, nn.Module | torch.optim.Optimizer] = {}
         self._recipe = recipe
         self._trained = network
 
@@ -67,17 +71,24 @@ class TrainingRun(abc.ABC):
 
     def descend(self, loss: torch.Tensor) -> float:
         """Take a step down a loss, at the recipe's rate; return the gradient's norm. Leaves out what is not finite."""
-        _, factor = self._recipe.at(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base"] * factor
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self._trained.parameters(), self._recipe.clip)
-        if bool(torch.isfinite(norm)):
-            self.optimizer.step()
+        norm, taken = self._descend(loss, self._trained, self.optimizer)
+        if taken:
             self.average.update_parameters(self._trained)
         self.step += 1
-        return float(norm)
+        return norm
+
+    def _descend(self, loss: torch.Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[float, bool]:
+        """Take an optimiser's step down a loss; return the norm of the network's gradient and whether it was taken."""
+        _, factor = self._recipe.at(self.step)
+        for group in optimizer.param_groups:
+            group["lr"] = group["base"] * factor
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(network.parameters(), self._recipe.clip)
+        taken = bool(torch.isfinite(norm))
+        if taken:
+            optimizer.step()
+        return float(norm), taken
 
     @property
     def state_file(self) -> Path:
@@ -92,6 +103,7 @@ class TrainingRun(abc.ABC):
             "network": self._trained.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "also": {name: part.state_dict() for name, part in self.also.items()},
             "torch": torch.get_rng_state(),
             "numpy": self.random.bit_generator.state,
         }
@@ -106,10 +118,12 @@ class TrainingRun(abc.ABC):
         state: dict[str, Any] = torch.load(self.state_file, map_location=self.device, weights_only=True)
         self._trained.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        groups = [(group["base"], group["kind"]) for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(state["optimizer"])
-        for group, (base, kind) in zip(self.optimizer.param_groups, groups, strict=True):
-            group["base"], group["kind"] = base, kind  # the recipe's rates, should it have changed
+        _load_optimizer(self.optimizer, state["optimizer"])
+        for name, part in self.also.items():
+            if isinstance(part, nn.Module):
+                part.load_state_dict(state["also"][name])
+            else:
+                _load_optimizer(part, state["also"][name])
         torch.set_rng_state(state["torch"].cpu())
         self.random.bit_generator.state = state["numpy"]
         self.step, self.seconds = state["step"], state["seconds"]
@@ -158,6 +172,14 @@ class TrainingRun(abc.ABC):
         if board is not None:
             for name, value in report.items():
                 board.add_scalar(f"train/{name}", value, self.step)
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load an optimiser's state but for the recipe's rates, should these have changed."""
+    groups = [(group["base"], group["kind"]) for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, (base, kind) in zip(optimizer.param_groups, groups, strict=True):
+        group["base"], group["kind"] = base, kind
 
 
 def _tensorboard(folder: Path) -> Any:

@@ -12,7 +12,7 @@ from torch import Tensor
 from manypath.config import LEVELS, QUALITY_CODES, QUALITY_STEPS
 from manypath.errors import ConfigError
 from manypath.transforms import Routing, Trace
-from manypath_lab.losses import DISTORTION_WEIGHT, PerceptualTerm, rate_weight, ratio_loss, squared_error
+from manypath_lab.losses import DISTORTION_WEIGHT, PerceptualTerm, balance, ratio_loss, squared_error
 from manypath_lab.recipe import SideTask
 from manypath_lab.task_networks import Answer, answer_distance, load_task_network
 
@@ -49,7 +49,7 @@ class SideLossTerms:
         if task.loss.task > 0 and task.network is None:
             raise ConfigError(f"path {task.path!r}: loss.task needs a network; give --network")
         self._of = task
-        self._perceptual = PerceptualTerm.default(device) if task.loss.perceptual > 0 else None
+        self._perceptual = PerceptualTerm.on(task.loss.features, device) if task.loss.perceptual > 0 else None
         self._network = None if task.network is None else load_task_network(task.network).to(device)
 
     def routing(self, random: np.random.Generator, batch: int, fractions: float, device: torch.device) -> Routing:
@@ -72,9 +72,8 @@ class SideLossTerms:
         if self._perceptual is not None and step % weights.perceptual_every == 0:
             distance = weights.perceptual_every * self._perceptual(x_hat, x)
         task = self._task(x_hat, x, random)
-        # balanced over the qualities as the main model's loss is
-        balance = DISTORTION_WEIGHT / rate_weight(code).sqrt()
-        loss = (balance * (weights.mse * error + weights.perceptual * distance)).mean() + weights.task * task
+        scale = DISTORTION_WEIGHT * balance(code, balanced=weights.balanced)  # as the main model's loss has it
+        loss = (scale * (weights.mse * error + weights.perceptual * distance)).mean() + weights.task * task
         if trace.soft_share:
             loss = loss + weights.ratio * ratio_loss(trace.soft_share, routing.share).mean()
         psnr = 10 * torch.log10(255.0**2 / error.detach().clamp_min(1e-3)).mean()

@@ -1,4 +1,4 @@
-"""Where a side path begins: as the narrow MLPs that imitate the main ones best.
+"""Where a side path begins: an adapter adds nothing, any other side imitates the main path as well as it can.
 
 A side that began as zero would first have to learn what the main path knows. Of the main MLP's hidden units those with
 the largest output are kept, and the last layer is refitted to the main MLP's output by least squares.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from manypath.aggregation import PathMLP
+from manypath.aggregation import NormedMLP, PathMLP
 from manypath.model import MPAModel
 from manypath.transforms import Block, Group
 from manypath_lab.data import PictureSet
@@ -22,13 +22,22 @@ RIDGE = 1e-4  # of the mean square of a hidden unit
 
 
 @torch.no_grad()
+def add_nothing(side: nn.Module) -> None:
+    """Let every MLP of an adapter begin at zero: at the main path itself."""
+    for mlp in side.modules():
+        if isinstance(mlp, PathMLP):
+            mlp.project.weight.zero_()
+            mlp.project.bias.zero_()
+
+
+@torch.no_grad()
 def imitate_main(model: MPAModel, name: str, pictures: PictureSet, side: int, seed: int) -> None:
     """Set the MLPs of the side ``name`` in every block of the synthesis, from crops of ``side`` pixels."""
     random = np.random.default_rng(seed)
     inputs: dict[Block, list[Tensor]] = {}
     blocks = [block for group in model.g_s.groups if isinstance(group, Group) for block in group.blocks]
     hooks = [
-        block.main_mlp.expand.register_forward_pre_hook(
+        _entrance(block.main_mlp).register_forward_pre_hook(
             lambda _layer, given, block=block: inputs.setdefault(block, []).append(given[0].flatten(0, -2))
         )
         for block in blocks
@@ -45,7 +54,14 @@ def imitate_main(model: MPAModel, name: str, pictures: PictureSet, side: int, se
         _fit(mlp, block.main_mlp, torch.cat(seen))
 
 
+def _entrance(mlp: PathMLP) -> nn.Module:
+    """Return the layer that sees an MLP's input as it comes."""
+    return mlp.norm if isinstance(mlp, NormedMLP) else mlp.expand
+
+
 def _fit(side: PathMLP, main: PathMLP, x: Tensor) -> None:
+    if isinstance(side, NormedMLP) and isinstance(main, NormedMLP):
+        side.norm.load_state_dict(main.norm.state_dict())
     hidden = main.hidden(x)
     wanted = main.project(hidden)
     reach = hidden.square().mean(0).sqrt() * main.project.weight.norm(dim=0)

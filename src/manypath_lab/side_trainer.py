@@ -29,7 +29,7 @@ from manypath_lab.data import PictureSet
 from manypath_lab.recipe import SideRecipe
 from manypath_lab.run import TrainingRun
 from manypath_lab.side_loss import SideLossTerms, SidePicture
-from manypath_lab.side_start import imitate_main
+from manypath_lab.side_start import add_nothing, imitate_main
 from manypath_lab.trainer import draw_codes
 
 START_FILE = "start.json"  # which model a run's side belongs to
@@ -94,9 +94,11 @@ class SideTrainer(TrainingRun):
         self.pictures = pictures
         torch.manual_seed(recipe.seed)
         self.model, new = model_with_side(start, recipe.path, recipe.shape)
-        if new and recipe.shape not in ADAPTERS:  # an adapter begins at zero: at the main path itself
-            imitate_main(self.model, recipe.path, pictures, recipe.phases[0].crop, recipe.seed)
         self.side = SideNetwork(self.model, recipe.path)
+        if new and recipe.shape in ADAPTERS:
+            add_nothing(self.side)
+        elif new:
+            imitate_main(self.model, recipe.path, pictures, recipe.phases[0].crop, recipe.seed)
         self.side.requires_grad_(True)
         self.model.to(device)
         groups = [

@@ -66,8 +66,9 @@ def with_side(model: ModelFile, name: str, shape: str, side: dict[str, Tensor]) 
     """
     sides = (*((n, s) for n, s in model.config.sides if n != name), (name, shape))
     kept = {key: tensor for key, tensor in model.tensors.items() if not belongs_to(key, name)}
-    half = {key: tensor.detach().half().cpu().contiguous().clone() for key, tensor in side.items()}
-    return ModelFile(dataclasses.replace(model.config, sides=sides), {**kept, **half})
+    kind = torch.float16 if isinstance(model.config, EdgeConfig) else torch.float32  # as the model itself is stored
+    stored = {key: tensor.detach().to("cpu", kind, copy=True).contiguous() for key, tensor in side.items()}
+    return ModelFile(dataclasses.replace(model.config, sides=sides), {**kept, **stored})
 
 
 def as_main(model: ModelFile, name: str) -> ModelFile:

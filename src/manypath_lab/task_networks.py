@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from manypath.entropy._compressai import import_torchvision
 from manypath.errors import ConfigError
+from manypath_lab.factories import make_network
 
 Answer = Sequence[Tensor]
 FLOOR = 1e-3  # below which a divergence counts as noise
@@ -73,16 +73,9 @@ def load_task_network(name: str) -> TaskNetwork:
         return TaskNetwork(load_segmenter())
     if name.endswith(".onnx"):
         return _from_onnx(Path(name))
-    module, colon, factory = name.partition(":")
-    if not colon:
+    if ":" not in name:
         raise ConfigError(f"network must be classifier, segmenter, FILE.onnx or module:factory; got {name!r}")
-    try:
-        made = getattr(importlib.import_module(module), factory)()
-    except (ImportError, AttributeError) as err:
-        raise ConfigError(f"network {name!r} cannot be made: {err}; is its folder on PYTHONPATH?") from err
-    if not isinstance(made, nn.Module):
-        raise ConfigError(f"{name!r} must return a torch module, got {type(made).__name__}")
-    return TaskNetwork(made)
+    return TaskNetwork(make_network(name))
 
 
 def _from_onnx(file: Path) -> TaskNetwork:

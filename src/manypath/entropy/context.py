@@ -10,6 +10,7 @@ or reading symbols (decode).
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manypath.config import EdgeConfig
+from manypath.entropy.bounds import clamp_through
 from manypath.entropy.integer import (
     FRACTION,
     SIGNED,
@@ -30,12 +32,13 @@ from manypath.entropy.integer import (
     on_grid,
     round_through,
 )
-from manypath.entropy.tables import SCALES
+from manypath.entropy.tables import SCALE_MAX, SCALE_MIN, SCALES
 
 MEAN_BITS = 4  # means and y_hat are multiples of 1/16
 MEAN_BOUNDS = (-(2**18), 2**18)  # in 1/16
 LATENT_BOUND = 2047.0  # |y_hat| that the context sees; 16 bits in 1/16, so the product with a gain is exact
 INDEX_GAIN = 8.0  # scale indexes per unit of a step's output
+LOG_SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
 
 
 class Step(NamedTuple):
@@ -62,6 +65,11 @@ Visitor = Callable[[Step, Tensor, Tensor, Tensor], Tensor]
 """(step, positions [P], means [B, P, width], indexes float [B, P, width]) -> y_hat [B, P, width]."""
 
 
+def index_to_scale(index: Tensor) -> Tensor:
+    """Return the standard deviation of a (float) scale index."""
+    return SCALE_MIN * torch.exp(index * LOG_SCALE_STEP)
+
+
 def schedule(config: EdgeConfig) -> tuple[Step, ...]:
     """Return the steps of a model, in coding order."""
     steps: list[Step] = []
@@ -82,23 +90,6 @@ def positions(height: int, width: int, stages: int, stage: int, device: torch.de
             return grid
         parity = (grid // width + grid % width) % 2
         return grid[parity == stage]
-
-
-class _ClampThrough(torch.autograd.Function):
-    """Clamp whose gradient is dropped only where it would push further out."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, low: float, high: float) -> Tensor:  # type: ignore[no-untyped-def]
-        ctx.save_for_backward(x)
-        ctx.bounds = (low, high)
-        return x.clamp(low, high)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
-        (x,) = ctx.saved_tensors
-        low, high = ctx.bounds
-        blocked = ((x < low) & (grad > 0)) | ((x > high) & (grad < 0))
-        return grad.masked_fill(blocked, 0.0), None, None
 
 
 class ContextStep(nn.Module):
@@ -217,5 +208,4 @@ def _index(raw: Tensor, offset: Tensor) -> Tensor:
     indexes = torch.add(offset, raw, alpha=INDEX_GAIN * 2.0**-FRACTION)
     if not torch.is_grad_enabled():
         return indexes.clamp_(0.0, SCALES - 1.0).round_()
-    out: Tensor = _ClampThrough.apply(indexes, 0.0, SCALES - 1.0)  # type: ignore[no-untyped-call]
-    return round_through(out)
+    return round_through(clamp_through(indexes, 0.0, SCALES - 1.0))

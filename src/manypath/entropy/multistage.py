@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manypath.config import TinyLICConfig
+from manypath.entropy.bounds import clamp_through
 from manypath.entropy.context import Step, Visitor
 from manypath.entropy.tables import SCALE_MIN, SCALES, Tables, gaussian_row, stack
 from manypath.mixers import conv_nhwc
@@ -162,7 +163,7 @@ class SliceNetwork(nn.Module):
     def finish(self, first: Tensor) -> tuple[Tensor, Tensor]:
         """Return scales and means from the first hidden layer's sums, [B, P, width] each."""
         raw = self.output(F.gelu(self.hidden(F.gelu(first))))
-        return raw[..., : self.width].clamp_min(SCALE_MIN), raw[..., self.width :]
+        return clamp_through(raw[..., : self.width], SCALE_MIN), raw[..., self.width :]
 
 
 def entropy_widths(width: int, pattern: str) -> tuple[int, int]:

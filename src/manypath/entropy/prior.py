@@ -14,12 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from manypath.entropy.bounds import clamp_through
 from manypath.entropy.tables import Tables, stack
 
 WIDTHS = (1, 3, 3, 3, 3, 1)
 INIT_SCALE = 10.0
 LIKELIHOOD_FLOOR = 1e-9
 TABLE_LIMIT = 255  # largest |symbol| that a table may hold; the escapes carry the rest
+TAIL_MASS = 1e-9  # beyond the outer quantiles together
+QUANTILE_DOUBLINGS, QUANTILE_HALVINGS = 16, 40
 NEGLIGIBLE = 1e-7  # probability below which a symbol is left to the escapes
 
 
@@ -62,7 +65,23 @@ class FactorizedPrior(nn.Module):
         lower, upper = self.logits(x - 0.5), self.logits(x + 0.5)
         sign = -torch.sign(lower + upper).detach()  # the smaller tail, so that far cells keep their digits
         likelihood = (torch.sigmoid(sign * upper) - torch.sigmoid(sign * lower)).abs()
-        return -torch.log2(likelihood.clamp_min(LIKELIHOOD_FLOOR)).T.reshape(z_hat.shape)
+        return -torch.log2(clamp_through(likelihood, LIKELIHOOD_FLOOR)).T.reshape(z_hat.shape)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Set the quantiles to those of the distribution as it is, by halving intervals; nothing is learned for it."""
+        tail = math.log(2.0 / TAIL_MASS - 1.0)
+        wanted = self.quantiles.new_tensor([-tail, 0.0, tail])
+        low = torch.full_like(self.quantiles[:, 0], -1.0)
+        high = -low
+        for _ in range(QUANTILE_DOUBLINGS):
+            low = torch.where(self.logits(low) > wanted, 2.0 * low, low)
+            high = torch.where(self.logits(high) < wanted, 2.0 * high, high)
+        for _ in range(QUANTILE_HALVINGS):
+            middle = (low + high) / 2.0
+            below = self.logits(middle) < wanted
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        self.quantiles[:, 0] = (low + high) / 2.0
 
     def tables(self) -> Tables:
         """Return each channel's integer table of the symbols round(z - median)."""
