@@ -1,0 +1,118 @@
+"""The variants by name, so that a comparison can be asked for in one line."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from manypath.config import SIDE_WIDTHS
+from manypath.errors import ConfigError
+from manypath_lab import sides
+from manypath_lab.data import PictureSet
+from manypath_lab.paradigms.copies import OwnDecoder, OwnPair
+from manypath_lab.paradigms.experts import GatedExperts
+from manypath_lab.paradigms.low_rank import LowRankUpdate
+from manypath_lab.paradigms.paradigm import Paradigm
+from manypath_lab.paradigms.side_path import SidePath
+from manypath_lab.recipe import SideRecipe
+
+MAIN = "main"
+DEFAULT = (
+    "main,side-adapter,side-bottleneck,side-inverted,lora-4,lora-16,lora-64,experts-2-adapter,own-decoder,own-pair"
+)
+GRAMMAR = (
+    f"{MAIN}, side-SHAPE, lora-RANK, experts-COUNT-SHAPE, own-decoder or own-pair, with SHAPE one of "
+    f"{', '.join(SIDE_WIDTHS)}; @RATE after a name replaces its step size"
+)
+COPY_RATE = 0.1  # of the recipe's step size: copies learn from where training had brought them, not from zero
+
+
+class Variant(NamedTuple):
+    """A variant as it was asked for.
+
+    Attributes:
+        name: which way, with its numbers.
+        rate: Adam's step size, or None for its own.
+    """
+
+    name: str
+    rate: float | None = None
+
+    @property
+    def text(self) -> str:
+        """Return what ``parse`` reads."""
+        return self.name if self.rate is None else f"{self.name}@{self.rate:g}"
+
+    @property
+    def parts(self) -> tuple[str, int, str]:
+        """Return the kind, its number (1 if it has none) and its shape (or nothing).
+
+        Raises:
+            ConfigError: there is no such variant.
+        """
+        kind, _, rest = self.name.partition("-")
+        number, _, shape = rest.partition("-")
+        if self.name in (MAIN, "own-decoder", "own-pair"):
+            return self.name, 1, ""
+        if kind == "side" and rest in SIDE_WIDTHS:
+            return kind, 1, rest
+        if kind == "lora" and rest.isdecimal() and int(rest):
+            return kind, int(rest), ""
+        if kind == "experts" and number.isdecimal() and int(number) and shape in SIDE_WIDTHS:
+            return kind, int(number), shape
+        raise ConfigError(f"no variant {self.name!r}; there are {GRAMMAR}")
+
+    def step_size(self, recipe: SideRecipe) -> float:
+        """Return the base step size that it learns with, 0 where nothing does."""
+        kind = self.parts[0]
+        if kind == MAIN:
+            return 0.0
+        return self.rate or recipe.rate * (COPY_RATE if kind in ("own-decoder", "own-pair") else 1.0)
+
+
+def parse(text: str) -> list[Variant]:
+    """Read names parted by commas.
+
+    Raises:
+        ConfigError: one of them is none, or is asked for twice.
+    """
+    found = []
+    for word in text.split(","):
+        name, at, rate = word.strip().partition("@")
+        try:
+            variant = Variant(name, float(rate) if at else None)
+        except ValueError as err:
+            raise ConfigError(f"{word!r}: a step size is a number, as in lora-16@0.005") from err
+        if variant.rate is not None and not 0 < variant.rate < 1:
+            raise ConfigError(f"{word!r}: a step size lies between 0 and 1, as in lora-16@0.005")
+        variant.parts  # noqa: B018  raises where there is no such variant
+        if variant in found:
+            raise ConfigError(f"{word!r} is asked for twice")
+        found.append(variant)
+    return found
+
+
+def build(variant: Variant, start: sides.ModelFile, pictures: PictureSet, recipe: SideRecipe) -> Paradigm:
+    """Return a variant at its beginning.
+
+    Args:
+        variant: which.
+        start: the trained model, without sides.
+        pictures: what it will learn from.
+        recipe: the task, its step sizes and the seed.
+
+    Raises:
+        ConfigError: there is no such variant.
+    """
+    kind, number, shape = variant.parts
+    rate = variant.step_size(recipe)
+    if kind == "side":
+        return SidePath(start, shape, pictures, recipe, rate)
+    if kind == "lora":
+        return LowRankUpdate(start, number, recipe, rate)
+    if kind == "experts":
+        return GatedExperts(start, number, shape, pictures, recipe, rate=rate)
+    if kind == "own-decoder":
+        return OwnDecoder(start, rate)
+    if kind == "own-pair":
+        return OwnPair(start, recipe, rate)
+    return Paradigm(start)
