@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from manypath.entropy.tables import stack
 from manypath.errors import CheckpointError
 from manypath.model import HYPER_BOUND
 from manypath_lab.rate import RateModel
-from manypath_lab.recipe import Recipe, recipe_kind
+from manypath_lab.recipe import Recipe, SideRecipe, recipe_of
 from manypath_lab.trainer import TrainingNetwork, model_config
 
 NEGLIGIBLE = 1e-7  # probability below which a hyper-latent symbol is left to the escapes
@@ -43,11 +42,10 @@ def hyper_rows(rate: RateModel) -> list[npt.NDArray[np.float64]]:
 
 def read_recipe(run: Path) -> Recipe:
     """Return the recipe that a run of a whole model was begun with."""
-    text = (run / "recipe.json").read_text()
-    kind = recipe_kind(json.loads(text))
-    if not issubclass(kind, Recipe):
+    recipe = recipe_of(run)
+    if isinstance(recipe, SideRecipe):
         raise CheckpointError(f"{run} trained a side path; give the model that it belongs to with --start")
-    return kind.model_validate_json(text)
+    return recipe
 
 
 def load_average(run: Path) -> tuple[TrainingNetwork, Recipe, int]:

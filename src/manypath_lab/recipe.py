@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
@@ -194,6 +195,16 @@ def recipe_kind(fields: Mapping[str, object]) -> type[Recipe | SideRecipe]:
     if "tasks" in fields:
         return MixRecipe
     return GanRecipe if "gan" in fields else Recipe
+
+
+def recipe_of(run: Path) -> Recipe | SideRecipe:
+    """Return the recipe that a run was begun with.
+
+    Raises:
+        OSError: the folder holds no run.
+    """
+    text = (run / "recipe.json").read_text()
+    return recipe_kind(json.loads(text)).model_validate_json(text)
 
 
 def _shortened(recipe: BaseRecipe, steps: int | None) -> list[Phase]:

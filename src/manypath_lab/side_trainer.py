@@ -28,7 +28,7 @@ from manypath_lab import sides
 from manypath_lab.data import PictureSet
 from manypath_lab.recipe import SideRecipe
 from manypath_lab.run import TrainingRun
-from manypath_lab.side_loss import SideLossTerms, SidePicture
+from manypath_lab.side_loss import SideLossTerms, SidePicture, SideTerms
 from manypath_lab.side_start import add_nothing, imitate_main
 from manypath_lab.trainer import draw_codes
 
@@ -126,6 +126,13 @@ class SideTrainer(TrainingRun):
 
     def train_step(self) -> Mapping[str, float]:
         """Take one optimiser step."""
+        terms = self.forward_pass()
+        norm = self.descend(terms.loss)
+        means = (float(terms.loss.detach()), terms.psnr, terms.perceptual, terms.task, norm)
+        return dict(zip(self.columns, means, strict=True))
+
+    def forward_pass(self) -> SideTerms:
+        """Draw pictures, a quality for each and how to route, and judge what the side makes of them."""
         recipe = self.recipe
         phase, _ = recipe.at(self.step)
         x = self.pictures.upright_crops(self.random, phase.batch, phase.crop, recipe.zoom_out).to(self.device)
@@ -136,10 +143,7 @@ class SideTrainer(TrainingRun):
             with torch.no_grad():
                 tokens = self.model.shared_tokens(self.model.latents(x, code).y_hat, code)
             x_hat = self.model.g_s(tokens, code, routing, trace).float()
-        terms = self.terms(SidePicture(x_hat, routing, trace), x, code, self.random, self.step)
-        norm = self.descend(terms.loss)
-        means = (float(terms.loss.detach()), terms.psnr, terms.perceptual, terms.task, norm)
-        return dict(zip(self.columns, means, strict=True))
+        return self.terms(SidePicture(x_hat, routing, trace), x, code, self.random, self.step)
 
     @torch.no_grad()
     def sample(self) -> None:
