@@ -199,6 +199,16 @@ def test_looking_at_a_run_draws_nothing_at_random(preset: str, photos: PictureSe
     assert sheets[0] == sheets[1]
 
 
+def test_the_loss_that_a_run_reports_leaves_the_adversarial_term_out(photos: PictureSet, tmp_path: Path) -> None:
+    reported = []
+    for weight in (1.0, 1000.0):
+        gan = Gan(weight=weight, width=8)
+        recipe = GanRecipe(name="g", preset=PRESET, warmup=0, ema=0.0, gan=gan, phases=PHASES)
+        reported.append(GanTrainer(recipe, photos, tmp_path).train_step())
+    assert reported[0]["loss"] == reported[1]["loss"]
+    assert reported[0]["gradient"] != reported[1]["gradient"]
+
+
 def test_a_perceptual_distance_has_no_jitter_even_in_training() -> None:
     class Features(torch.nn.Module):
         def __init__(self) -> None:
