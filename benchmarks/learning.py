@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,6 @@ from manypath.allocation import keep_memory
 from manypath_lab import sides
 from manypath_lab.begin import begin_at
 from manypath_lab.data import PictureSet
-from manypath_lab.export import read_recipe
 from manypath_lab.recipe import SideRecipe, recipe_of
 from manypath_lab.side_trainer import SideTrainer
 from manypath_lab.trainer import Trainer
@@ -65,22 +63,17 @@ def main() -> int:
         recipe = recipe_of(run)
         phase = recipe.phases[0]
         pictures = PictureSet(args.pictures, phase.crop, quiet=True)
-        with tempfile.TemporaryDirectory() as folder:
-            before: Trainer | SideTrainer
-            after: Trainer | SideTrainer
-            if isinstance(recipe, SideRecipe):
-                start = sides.read(args.start)
-                before = SideTrainer(recipe, start, pictures, Path(folder))
-                after = SideTrainer(recipe, start, pictures, run)
-                name = start.config.name
-            else:
-                recipe = read_recipe(run)
-                before, after = Trainer(recipe, pictures, Path(folder)), Trainer(recipe, pictures, run)
-                if args.begin:
-                    begin_at(before, args.begin)
-                name = recipe.preset
-            after.resume()
-            judged = [fixed_loss(trainer, args.passes) for trainer in (before, after)]
+        trainer: Trainer | SideTrainer
+        if isinstance(recipe, SideRecipe):
+            start = sides.read(args.start)
+            trainer, name = SideTrainer(recipe, start, pictures, run), start.config.name
+        else:
+            trainer, name = Trainer(recipe, pictures, run), recipe.preset
+            if args.begin:
+                begin_at(trainer, args.begin)
+        judged = [fixed_loss(trainer, args.passes)]
+        trainer.resume()
+        judged.append(fixed_loss(trainer, args.passes))
         steps, first, last, seconds = from_curves(run)
         print(
             f"| {recipe.name} | {name} | {steps} | {phase.batch} of {phase.crop}x{phase.crop} | "
