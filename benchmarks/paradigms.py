@@ -14,8 +14,10 @@ The paper's Table 1, side paths as bottlenecks against inverted ones, is the sam
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -28,12 +30,13 @@ from manypath_lab import profile, sides
 from manypath_lab.data import PictureSet
 from manypath_lab.paradigms import measure, table, variants
 from manypath_lab.paradigms.paradigm import Paradigm, without_sides
-from manypath_lab.paradigms.trainer import ParadigmTrainer
+from manypath_lab.paradigms.trainer import Batch, ParadigmTrainer
 from manypath_lab.recipe import Phase, SideRecipe, load_recipe
 from manypath_lab.side_loss import SideLossTerms
 
 RECIPES = {"mse": "stage2_mse", "classification": "stage2_cls", "segmentation": "stage2_seg"}
 BEGUN_FILE = "comparison.json"  # what the run folders of a task belong to
+JUDGED_FILE = "judged.json"  # what a finished run was found to reach
 WARMUP_SHARE = 0.1  # of the steps
 
 
@@ -57,6 +60,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=200, help="(default: %(default)s)")
     parser.add_argument("--batch", type=int, default=4, help="crops per step (default: %(default)s)")
     parser.add_argument("--crop", type=int, default=128, help="side of a crop, pixels (default: %(default)s)")
+    parser.add_argument("--rate", type=float, help="base step size of Adam; copies take a tenth of it (the recipe's)")
     parser.add_argument("--network", help="FILE.onnx, module:factory, classifier or segmenter; replaces the recipe's")
     parser.add_argument("--all-side", type=float, help="share of steps with all tokens on a side (the recipe's)")
     parser.add_argument("--judge", type=int, default=6, help="held-out batches of 8 crops (default: %(default)s)")
@@ -73,7 +77,7 @@ def recipe_of(task: str, args: argparse.Namespace) -> SideRecipe:
     Raises:
         ConfigError: there is no such recipe, it is not a side path's, or a value is out of range.
     """
-    asked = {"network": args.network, "all_side": args.all_side, "seed": args.seed}
+    asked = {"network": args.network, "all_side": args.all_side, "rate": args.rate, "seed": args.seed}
     changes = {key: value for key, value in asked.items() if value is not None}
     try:
         phase = Phase(steps=args.steps, batch=args.batch, crop=args.crop, rate=(1.0, 0.05))
@@ -86,13 +90,14 @@ def recipe_of(task: str, args: argparse.Namespace) -> SideRecipe:
     return recipe
 
 
-def claim(folder: Path, start: sides.ModelFile, recipe: SideRecipe) -> None:
+def claim(folder: Path, start: sides.ModelFile, recipe: SideRecipe, batches: Sequence[Batch]) -> None:
     """Write down what a folder's runs belong to, or see that they belong to this.
 
     Raises:
-        CheckpointError: they belong to another model or another recipe.
+        CheckpointError: they belong to another model, another recipe, or were judged on other crops.
     """
-    own = {"base_digest": sides.base_digest(start), "recipe": recipe.model_dump(mode="json")}
+    judged = hashlib.sha256(b"".join(batch.x.numpy().tobytes() for batch in batches)).hexdigest()
+    own = {"base_digest": sides.base_digest(start), "recipe": recipe.model_dump(mode="json"), "judged": judged}
     file = folder / BEGUN_FILE
     if file.exists() and json.loads(file.read_text()) != own:
         raise CheckpointError(f"{folder} holds runs of another model or with other settings; choose another --output")
@@ -125,6 +130,7 @@ class Comparison:
         self.terms = SideLossTerms(recipe, self.device)
         self.judging = measure.judging_terms(recipe, self.device)
         self.batches = measure.held_out(validate, recipe, args.judge)
+        claim(self.folder, start, recipe, self.batches)
         square = validate.upright_crops(measure.generator(), 1, max(profile.HEIGHT, profile.WIDTH), recipe.zoom_out)
         self.picture = square[:, : profile.HEIGHT, : profile.WIDTH]
         self.main = self.judge(Paradigm(start))
@@ -139,10 +145,7 @@ class Comparison:
         found = []
         for variant in asked:
             paradigm = variants.build(variant, self.start, self.pictures, self.recipe)
-            before = after = self.judge(paradigm)
-            if paradigm.learned():
-                self.train(variant, paradigm)
-                after = self.judge(paradigm)
+            before, after = self.train(variant, paradigm) if paradigm.learned() else (self.main, self.main)
             paradigm.model.to("cpu")
             found.append((variant, paradigm, before, after))
             change = table.change(after, self.main)
@@ -153,7 +156,7 @@ class Comparison:
             table.Row(
                 self.recipe.path,
                 variant.text,
-                paradigm.label,
+                paradigm.label if variant.rate is None else f"{paradigm.label}, step size {variant.rate:g}",
                 paradigm.added,
                 paradigm.added / base,
                 paradigm.trained,
@@ -169,12 +172,21 @@ class Comparison:
             for (variant, paradigm, before, after), cost in zip(found, costs, strict=True)
         ]
 
-    def train(self, variant: variants.Variant, paradigm: Paradigm) -> None:
-        """Take all steps, from where the run's folder stands."""
+    def train(self, variant: variants.Variant, paradigm: Paradigm) -> tuple[measure.Judgement, measure.Judgement]:
+        """Take all steps, from where the run's folder stands; return what was reached before and after them."""
         folder = self.folder / variant.text
         trainer = ParadigmTrainer(self.recipe, paradigm, self.terms, self.pictures, folder, device=self.args.device)
+        file = folder / JUDGED_FILE
+        if file.exists():
+            trainer.resume()
+            before, after = (measure.Judgement(*map(tuple, found)) for found in json.loads(file.read_text()))
+            return before, after
+        before = self.judge(paradigm)
         trainer.resume()
         trainer.run(report_every=max(1, self.recipe.steps // 10))
+        after = self.judge(paradigm)
+        file.write_text(json.dumps([before, after]))
+        return before, after
 
     def costs(self, paradigms: list[Paradigm]) -> list[measure.Cost]:
         """Return what decoding costs, timed in turns."""
@@ -198,7 +210,6 @@ def main() -> int:
     rows: list[table.Row] = []
     judgements: dict[str, measure.Judgement] = {}
     for recipe in tqdm(recipes, unit="task", disable=None):
-        claim(args.output / recipe.path, start, recipe)
         comparison = Comparison(start, recipe, pictures, validate, args)
         rows += comparison.rows(asked)
         judgements[recipe.path] = comparison.main

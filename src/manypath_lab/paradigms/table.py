@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from manypath_lab.paradigms.measure import TIMED_HEIGHT, TIMED_WIDTH, Cost, Judgement
 
+TIMED = f"{TIMED_WIDTH}x{TIMED_HEIGHT}"
 _INK, _ACCENT, _COPY = "#222222", "#D55E00", "#0072B2"
 
 
@@ -140,13 +142,18 @@ def to_markdown(report: Report) -> str:
         head += ["distance of the answer"] if network else []
         lines += ["", f"## {task}", "", _cells(head), _cells(["---"] * len(head))]
         lines += [_cells(_row(row, report, network=network)) for row in rows]
-        notes = [f"- {row.label}: begins at {row.begins}; step size {row.rate:g}" + _and(row.remark) for row in rows]
-        lines += ["", *(note for note, row in zip(notes, rows, strict=True) if row.trained)]
+        lines += ["", *_notes(rows)]
     return "\n".join(lines) + "\n"
 
 
-def _and(remark: str) -> str:
-    return f"; {remark}." if remark else "."
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """Return what the figures do not say, once for all variants of which it is true."""
+    notes: dict[str, list[str]] = {}
+    for row in rows:
+        if row.trained:
+            remark = f"; {row.remark}" if row.remark else ""
+            notes.setdefault(f"begins at {row.begins}; step size {row.rate:g}{remark}.", []).append(row.label)
+    return [f"- {' / '.join(labels)}: {note}" for note, labels in notes.items()]
 
 
 def _cells(words: Sequence[str]) -> str:
@@ -183,9 +190,21 @@ def draw(report: Report) -> Figure:
             axes.errorbar(
                 against.mean, place, xerr=against.error, fmt="o", color=colour, markersize=8, capsize=4, linewidth=2
             )
+            axes.annotate(
+                f"{against.mean:+.2f}",
+                xy=(1.0, place),
+                xycoords=("axes fraction", "data"),
+                xytext=(6, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=10.5,
+                color=colour,
+            )
         names = [f"{row.label}\n{row.added:,} parameters ({row.share:.1%})" for row in rows]
         axes.set_yticks(range(len(rows)), names, fontsize=9.5, color=_INK)
         axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_xscale("symlog", linthresh=1.0)  # most lie within a percent, some far away
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.axvline(0, color="#999999", linewidth=1.2, linestyle=(0, (1, 2)))
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
@@ -196,12 +215,8 @@ def draw(report: Report) -> Figure:
         steps = max((row.steps for row in rows), default=0)
         axes.set_title(f"{task}: loss after {steps} steps against the main path", loc="left", fontsize=13, color=_INK)
     panels[-1].set_xlabel(
-        "change of the loss on held-out crops, rate counted, % (left is better; bars: one standard error)",
+        "change of the loss on held-out crops, bits counted, % (left is better; bars: a standard error; linear to 1 %)",
         fontsize=11,
         color=_INK,
     )
-    figure.supylabel(" ", fontsize=1)
     return figure
-
-
-TIMED = f"{TIMED_WIDTH}x{TIMED_HEIGHT}"

@@ -16,6 +16,7 @@ from manypath_lab.paradigms.side_path import SidePath
 from manypath_lab.recipe import SideRecipe
 
 MAIN = "main"
+COPIES = ("own-decoder", "own-pair")
 DEFAULT = (
     "main,side-adapter,side-bottleneck,side-inverted,lora-4,lora-16,lora-64,experts-2-adapter,own-decoder,own-pair"
 )
@@ -24,6 +25,33 @@ GRAMMAR = (
     f"{', '.join(SIDE_WIDTHS)}; @RATE after a name replaces its step size"
 )
 COPY_RATE = 0.1  # of the recipe's step size: copies learn from where training had brought them, not from zero
+
+
+class Parts(NamedTuple):
+    """What a variant's name says: the kind, its number (1 if it has none), its shape (or nothing)."""
+
+    kind: str
+    number: int
+    shape: str
+
+
+def parts_of(name: str) -> Parts:
+    """Take a variant's name apart.
+
+    Raises:
+        ConfigError: there is no such variant.
+    """
+    kind, _, rest = name.partition("-")
+    number, _, shape = rest.partition("-")
+    if name in (MAIN, *COPIES):
+        return Parts(name, 1, "")
+    if kind == "side" and rest in SIDE_WIDTHS:
+        return Parts(kind, 1, rest)
+    if kind == "lora" and rest.isdecimal() and int(rest):
+        return Parts(kind, int(rest), "")
+    if kind == "experts" and number.isdecimal() and int(number) and shape in SIDE_WIDTHS:
+        return Parts(kind, int(number), shape)
+    raise ConfigError(f"no variant {name!r}; there are {GRAMMAR}")
 
 
 class Variant(NamedTuple):
@@ -42,31 +70,11 @@ class Variant(NamedTuple):
         """Return what ``parse`` reads."""
         return self.name if self.rate is None else f"{self.name}@{self.rate:g}"
 
-    @property
-    def parts(self) -> tuple[str, int, str]:
-        """Return the kind, its number (1 if it has none) and its shape (or nothing).
-
-        Raises:
-            ConfigError: there is no such variant.
-        """
-        kind, _, rest = self.name.partition("-")
-        number, _, shape = rest.partition("-")
-        if self.name in (MAIN, "own-decoder", "own-pair"):
-            return self.name, 1, ""
-        if kind == "side" and rest in SIDE_WIDTHS:
-            return kind, 1, rest
-        if kind == "lora" and rest.isdecimal() and int(rest):
-            return kind, int(rest), ""
-        if kind == "experts" and number.isdecimal() and int(number) and shape in SIDE_WIDTHS:
-            return kind, int(number), shape
-        raise ConfigError(f"no variant {self.name!r}; there are {GRAMMAR}")
-
     def step_size(self, recipe: SideRecipe) -> float:
         """Return the base step size that it learns with, 0 where nothing does."""
-        kind = self.parts[0]
-        if kind == MAIN:
+        if self.name == MAIN:
             return 0.0
-        return self.rate or recipe.rate * (COPY_RATE if kind in ("own-decoder", "own-pair") else 1.0)
+        return self.rate or recipe.rate * (COPY_RATE if self.name in COPIES else 1.0)
 
 
 def parse(text: str) -> list[Variant]:
@@ -84,7 +92,7 @@ def parse(text: str) -> list[Variant]:
             raise ConfigError(f"{word!r}: a step size is a number, as in lora-16@0.005") from err
         if variant.rate is not None and not 0 < variant.rate < 1:
             raise ConfigError(f"{word!r}: a step size lies between 0 and 1, as in lora-16@0.005")
-        variant.parts  # noqa: B018  raises where there is no such variant
+        parts_of(name)
         if variant in found:
             raise ConfigError(f"{word!r} is asked for twice")
         found.append(variant)
@@ -103,7 +111,7 @@ def build(variant: Variant, start: sides.ModelFile, pictures: PictureSet, recipe
     Raises:
         ConfigError: there is no such variant.
     """
-    kind, number, shape = variant.parts
+    kind, number, shape = parts_of(variant.name)
     rate = variant.step_size(recipe)
     if kind == "side":
         return SidePath(start, shape, pictures, recipe, rate)
