@@ -56,12 +56,18 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         help="turn a training run into a model file",
         description="Freeze a training run's averaged weights: integers, tables, digest, half precision.",
         epilog="examples:\n  manypath models export runs/stage1 --output edge.safetensors\n"
-        "  manypath models export runs/cls --start edge --output edge+cls.safetensors   a run that trained a side",
+        "  manypath models export runs/cls --start edge --output edge+cls.safetensors   a run that trained a side\n"
+        "  manypath models export runs/mix --blend runs/stage1=0.7 --output edge.safetensors",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     export.add_argument("run", help="run folder that `manypath train` wrote")
     export.add_argument("-o", "--output", required=True, metavar="FILE", help="a .safetensors file")
     export.add_argument("--start", default="edge", help="of a side's run: the model that gets the side (default: edge)")
+    export.add_argument(
+        "--blend",
+        metavar="RUN=SHARE",
+        help="take this share of the weights from another run, one that this run began at: runs/stage1=0.7",
+    )
     export.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
     export.set_defaults(func=export_model)
 
@@ -149,7 +155,14 @@ def export_model(args: argparse.Namespace) -> int:
         from manypath_lab.side_trainer import export_side
 
         return _write(output, sides.to_bytes(export_side(run, sides.read(args.start))))
-    return _write(output, export_run(run))
+    other = None
+    if args.blend:
+        name, _, share = args.blend.rpartition("=")
+        try:
+            other = Path(name), float(share)
+        except ValueError as err:
+            raise UsageError(f"--blend takes RUN=SHARE, such as runs/stage1=0.7; got {args.blend!r}") from err
+    return _write(output, export_run(run, other))
 
 
 def import_model(args: argparse.Namespace) -> int:

@@ -66,9 +66,31 @@ def load_average(run: Path) -> tuple[TrainingNetwork, Recipe, int]:
     return network.eval(), recipe, int(state["step"])
 
 
-def export_run(run: Path) -> bytes:
-    """Return a released checkpoint of a run's averaged weights."""
+def blend(network: TrainingNetwork, run: Path, share: float) -> None:
+    """Move a network's weights by ``share`` of the way to the averaged weights of another run.
+
+    On the straight line between a model and what it became by further training, weights mostly code as well as at its
+    ends and have some of what each is good at. What the other run does not have, such as sides, stays.
+
+    Raises:
+        CheckpointError: the other run is of another preset, or the share is not in [0, 1].
+    """
+    if not 0.0 <= share <= 1.0:
+        raise CheckpointError(f"a share of weights is from 0 to 1; got {share}")
+    theirs = load_average(run)[0].state_dict()
+    ours = network.state_dict()
+    if any(key not in ours or ours[key].shape != value.shape for key, value in theirs.items()):
+        raise CheckpointError(f"{run} holds another network; only runs that began at one another can be blended")
+    for key, value in theirs.items():
+        if value.is_floating_point():
+            ours[key].lerp_(value, share)
+
+
+def export_run(run: Path, other: tuple[Path, float] | None = None) -> bytes:
+    """Return a released checkpoint of a run's averaged weights, blended with another run's if asked; see ``blend``."""
     network, _, _ = load_average(run)
+    if other is not None:
+        blend(network, *other)
     tables = stack(hyper_rows(network.rate)) if network.prior is None else network.prior.tables()
     tensors = checkpoint.export(network.model, tables)
     checkpoint.build(network.model.config, tensors)  # refuses what the codec would refuse

@@ -9,7 +9,7 @@ from manypath.codec import Codec
 from manypath.errors import CheckpointError, ConfigError
 from manypath_cli.main import main
 from manypath_lab.data import PictureSet
-from manypath_lab.export import export_run
+from manypath_lab.export import blend, export_run, load_average
 from manypath_lab.mix_trainer import MixTrainer
 from manypath_lab.recipe import MixRecipe, MixTask, Phase, Recipe, SideLoss, load_recipe
 from manypath_lab.trainer import Trainer
@@ -107,3 +107,24 @@ def test_the_shipped_recipe_and_the_command(tmp_path: Path, capsys: pytest.Captu
     asked = ["train", "mix", "--pictures", str(tmp_path), "--output", str(tmp_path / "run"), "--own", "no=there"]
     assert main(asked) != 0
     assert "PATH=DIR" in capsys.readouterr().err
+
+
+def test_a_mix_is_blended_with_the_run_that_it_began_at(begun: Path, photos: PictureSet, tmp_path: Path) -> None:
+    trainer = MixTrainer(RECIPE, photos, tmp_path)
+    trainer.begin_at(begun)
+    trainer.run(report_every=3)
+    main_only, mixed = load_average(begun)[0].state_dict(), load_average(tmp_path)[0].state_dict()
+    network, _, _ = load_average(tmp_path)
+    blend(network, begun, 0.25)
+    made = network.state_dict()
+    key, side = "model.g_a.embed.weight", "model.g_s.groups.0.blocks.0.side_mlps.mse.project.weight"
+    assert torch.allclose(made[key], 0.75 * mixed[key] + 0.25 * main_only[key])
+    assert not torch.equal(mixed[key], main_only[key])
+    assert torch.equal(made[side], mixed[side])
+    file = tmp_path / "half.safetensors"
+    assert main(["models", "export", str(tmp_path), "--blend", f"{begun}=0.5", "-o", str(file)]) == 0
+    codec = Codec.load(file)
+    assert codec.decode(codec.encode(photo(70, 90, 9), quality=4), path="mse").shape == (70, 90, 3)
+    assert main(["models", "export", str(tmp_path), "--blend", str(begun), "-f", "-o", str(file)]) != 0
+    with pytest.raises(CheckpointError, match="0 to 1"):
+        blend(network, begun, 1.5)
