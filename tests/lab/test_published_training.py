@@ -147,7 +147,7 @@ def test_shipped_recipes_are_the_papers() -> None:
     assert (stage1.steps, gan.steps, gan.gan.weight) == (1_500_000, 1_500_000, 2.56)
     for recipe in (stage1, gan):
         assert (recipe.preset, recipe.loss.ratio, recipe.loss.balanced, recipe.clip) == ("tinylic", 10.0, False, 1.0)
-        assert recipe.at(0)[1] == 1.0
+        assert recipe.at(recipe.warmup)[1] == 1.0
         assert recipe.at(recipe.steps - 1)[1] == 0.1
     for name, shape in (("mse", "inverted"), ("cls", "bottleneck"), ("seg", "bottleneck")):
         side = load_recipe(f"tinylic_stage2_{name}")
