@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from manypath.bitstream import HEADER_BYTES, parse
 from manypath.codec import Codec
-from manypath.config import LATENT_PIXELS, WINDOW_PIXELS
+from manypath.config import LATENT_PIXELS, WINDOW_PIXELS, TinyLICConfig
+from manypath.entropy import multistage
 from manypath.entropy.coder import BandDecoder, Checksum, RowNumbers, Symbols
 from manypath.entropy.context import Step
 from manypath.entropy.escapes import SYMBOL_LIMIT, Escapes
@@ -32,13 +33,18 @@ FLOOR = 1e-9  # likelihoods below it count as it, as in training
 
 
 @functools.cache
-def gaussian_bits() -> npt.NDArray[np.float64]:
-    """Return the information of a symbol's cell, float64 [scale index, |symbol|]; skipped ones tell nothing."""
-    scales = torch.from_numpy(scale_table())[:, None]
+def gaussian_bits(published: bool) -> npt.NDArray[np.float64]:
+    """Return the information of a symbol's cell, float64 [scale index, |symbol|]; skipped ones tell nothing.
+
+    Args:
+        published: for the published family, which has scales of its own and skips nothing.
+    """
+    scales = torch.tensor(multistage.scale_table() if published else scale_table(), dtype=torch.float64)[:, None]
     distance = torch.arange(SYMBOL_LIMIT + 1, dtype=torch.float64)
     upper, lower = (torch.special.erfc((distance + side) / scales / 2**0.5) for side in (-0.5, 0.5))
     bits = -torch.log2((0.5 * (upper - lower)).clamp_min(FLOOR)).numpy()
-    bits[SKIPPED_INDEX] = 0.0
+    if not published:
+        bits[SKIPPED_INDEX] = 0.0
     return bits
 
 
@@ -50,10 +56,11 @@ def estimate_bytes(codec: Codec, stream: bytes) -> float:
     height, width = (-(-side // WINDOW_PIXELS) * WINDOW_PIXELS for side in (parsed.height, parsed.width))
     rows = coder._hyper_rows(height * width // WINDOW_PIXELS**2)
     hyper = BandDecoder(coder._rows, chunks[:1], Escapes(chunks[-1]), Checksum(), len(rows)).pull(rows)
+    gaussian = gaussian_bits(isinstance(codec.config, TinyLICConfig))
     bits = [coder._rows.information(hyper + coder._rows.bounds[rows], rows)]
 
     def add(_step: Step, _where: Tensor, symbols: Symbols, indexes: RowNumbers) -> None:
-        bits.append(float(gaussian_bits()[indexes, np.abs(symbols)].sum()))
+        bits.append(float(gaussian[indexes, np.abs(symbols)].sum()))
 
     code, grid = torch.tensor([parsed.quality_code]), (height // LATENT_PIXELS, width // LATENT_PIXELS)
     coder.decode([chunks], code, grid, checksums=[Checksum()], clock=Clock(), listen=add)

@@ -23,14 +23,15 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from benchmarks.machine import this_machine
 from manypath.allocation import keep_memory
 from manypath.errors import CheckpointError, ConfigError
-from manypath_lab import profile, sides
+from manypath_lab import sides
 from manypath_lab.data import PictureSet
+from manypath_lab.machine import this_machine
 from manypath_lab.paradigms import measure, table, variants
 from manypath_lab.paradigms.paradigm import Paradigm, without_sides
 from manypath_lab.paradigms.trainer import Batch, ParadigmTrainer
+from manypath_lab.profile import count as profile
 from manypath_lab.recipe import Phase, SideRecipe, load_recipe
 from manypath_lab.side_loss import SideLossTerms
 

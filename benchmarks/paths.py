@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.machine import this_machine, thread_environment, use_threads
 from benchmarks.picture import Pixels, load_or_make
 from manypath.codec import Codec, StageTimings
+from manypath_lab.machine import this_machine, thread_environment, use_threads
 
 
 class Way(NamedTuple):

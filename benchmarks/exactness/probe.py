@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from benchmarks.exactness.conditions import Condition
-from benchmarks.machine import use_threads
 from benchmarks.picture import Pixels, photo_like
 from manypath import checkpoint
 from manypath.codec import Codec
@@ -28,6 +27,7 @@ from manypath.config import LATENT_PIXELS, QUALITY_CODES, WINDOW_PIXELS
 from manypath.entropy.context import LATENT_BOUND, MEAN_BITS, Step
 from manypath.errors import CheckpointError, ManypathError
 from manypath.model import HYPER_BOUND, MPAModel
+from manypath_lab.machine import use_threads
 
 SAMPLES = 4  # per probe: one batch of four, or four batches of one
 QUALITIES = (1.0, 4.5, 8.0)

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.machine import Machine, this_machine
 from benchmarks.picture import load_or_make, photo_like
 from benchmarks.speed import plan, table
 from benchmarks.speed.chart import save_chart
 from benchmarks.speed.subjects import CLASSICAL, LEARNED, OURS
+from manypath_lab.machine import Machine, this_machine
 
 _ALL = (*OURS, *LEARNED, *CLASSICAL)
 

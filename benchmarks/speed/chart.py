@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from benchmarks.machine import Machine
 from benchmarks.speed.plan import Timing
 from benchmarks.speed.subjects import OURS
 from benchmarks.speed.table import DIRECTIONS, QUOTED, Best, Direction, best
+from manypath_lab.machine import Machine
 
 _INK = "#222222"
 _OURS_COLOUR = "#D55E00"

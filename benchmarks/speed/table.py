@@ -8,9 +8,9 @@ import json
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from benchmarks.machine import Machine
 from benchmarks.speed.plan import Timing
 from benchmarks.speed.subjects import OURS
+from manypath_lab.machine import Machine
 
 Direction = Literal["encode", "decode"]
 DIRECTIONS: tuple[Direction, ...] = ("encode", "decode")

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.machine import use_threads
 from benchmarks.picture import Pixels
 from benchmarks.speed.subjects import Subject, Variant, make_subject
+from manypath_lab.machine import use_threads
 
 
 class Task(NamedTuple):

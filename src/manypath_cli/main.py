@@ -55,7 +55,9 @@ COMMANDS = {
     "classifier": Command("manypath_cli.classifier", "build the worker's default classifier", "classifier"),
     "segmenter": Command("manypath_cli.segmenter", "train, export and measure the worker's segmenter", "lab"),
     "train": Command("manypath_lab.train", "train a model from a recipe and a folder of pictures", "lab"),
-    "profile": Command("manypath_lab.profile", "what models cost: parameters, MACs per pixel, latency", "lab"),
+    "profile": Command(
+        "manypath_lab.profile.command", "what models cost: parameters, MACs per pixel, latency, memory", "lab"
+    ),
     "eval": Command("manypath_lab.evaluation.cli", "measure the codec against its peers", "lab"),
     "figure": Command("manypath_cli.figure", "pictures and charts of what the codec does", "lab"),
 }

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.machine import Machine
 from benchmarks.picture import photo_like
 from benchmarks.speed import table
 from benchmarks.speed.__main__ import parse, remarks
@@ -15,6 +14,7 @@ from benchmarks.speed.chart import save_chart
 from benchmarks.speed.plan import Timing, plan, run_rounds, run_worker, summarise, variants
 from benchmarks.speed.subjects import CLASSICAL, LEARNED, OURS, Subject, Variant, make_subject
 from benchmarks.speed.worker import Direction, Result, Task, clock_calls, from_json, to_json
+from manypath_lab.machine import Machine
 
 MACHINE = Machine("A CPU", 2, False, "", "2.13", 0.1)
 

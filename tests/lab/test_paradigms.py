@@ -13,7 +13,7 @@ from benchmarks import paradigms as command
 from manypath import checkpoint
 from manypath.config import EdgeConfig
 from manypath.errors import CheckpointError, ConfigError
-from manypath_lab import profile, side_start, sides
+from manypath_lab import side_start, sides
 from manypath_lab.data import PictureSet
 from manypath_lab.paradigms import measure, table
 from manypath_lab.paradigms.experts import GatedExperts
@@ -22,6 +22,7 @@ from manypath_lab.paradigms.low_rank import decoder_layers
 from manypath_lab.paradigms.paradigm import Paradigm, without_sides
 from manypath_lab.paradigms.trainer import ParadigmTrainer, all_side, batch_of
 from manypath_lab.paradigms.variants import Variant, build, parse
+from manypath_lab.profile import count as profile
 from manypath_lab.recipe import Phase, SideRecipe
 from manypath_lab.side_loss import SideLossTerms
 from tests.codec.conftest import photo

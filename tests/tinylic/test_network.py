@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.published_order.context import PublishedContext
 from manypath.aggregation import Scope, route, soft_mask
 from manypath.config import PRESETS, TINYLIC, ModelConfig, TinyLICConfig
+from manypath.entropy.context import Step
 from manypath.entropy.multistage import PATTERNS, positions, scale_index, scale_table, schedule
 from manypath.errors import ConfigError
 from manypath.gain import main_share
@@ -15,7 +17,6 @@ from manypath.model import MPAModel
 from manypath.pyramid import picture_kit
 from manypath.transforms import LOW, Group, Routing
 from tests.tinylic.conftest import code_of, with_sides
-from tests.tinylic.published_order import walk_as_published
 
 TINY = PRESETS["tinylic-tiny"]
 
@@ -135,18 +136,22 @@ def test_packed_passes_give_what_the_published_order_gives() -> None:
     features, y_hat = torch.randn(1, 8, 12, 640), torch.randn(1, 8, 12, 320) * 3
     flat = y_hat.flatten(1, 2)
     packed: list[tuple[Tensor, Tensor]] = []
+    plain: list[tuple[Tensor, Tensor]] = []
 
-    def visit(step: object, where: Tensor, means: Tensor, scales: Tensor) -> Tensor:
-        start, width = step.start, step.width  # type: ignore[attr-defined]
+    def as_published(step: Step, where: Tensor, scales: Tensor, means: Tensor) -> Tensor:
+        plain.append((scales, means))
+        return flat[:, where, step.start : step.start + step.width]
+
+    def visit(step: Step, where: Tensor, means: Tensor, scales: Tensor) -> Tensor:
         packed.append((scales, means))
-        return flat[:, where, start : start + width]
+        return flat[:, where, step.start : step.start + step.width]
 
     with torch.no_grad():
         walked = model.context.walk_scales(features, visit)  # type: ignore[union-attr]
-        plain = walk_as_published(model, features, y_hat)
+        PublishedContext(model).walk(features.permute(0, 3, 1, 2), as_published)
     assert torch.equal(walked, y_hat)
     assert len(packed) == len(plain) == 9
-    for (scales, means), (_, plain_scales, plain_means) in zip(packed, plain, strict=True):
+    for (scales, means), (plain_scales, plain_means) in zip(packed, plain, strict=True):
         assert torch.allclose(scales, plain_scales, atol=1e-5)
         assert torch.allclose(means, plain_means, atol=1e-5)
 

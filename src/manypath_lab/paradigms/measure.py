@@ -13,10 +13,10 @@ from torch import Tensor
 
 from manypath.config import LATENT_PIXELS, LEVELS, QUALITY_STEPS
 from manypath.transforms import Trace
-from manypath_lab import profile
 from manypath_lab.data import PictureSet
 from manypath_lab.paradigms.paradigm import Paradigm
 from manypath_lab.paradigms.trainer import Batch, all_side, rate_loss
+from manypath_lab.profile import count as profile
 from manypath_lab.rate import RateModel, StepBits
 from manypath_lab.recipe import SideRecipe
 from manypath_lab.side_loss import SideLossTerms, SidePicture

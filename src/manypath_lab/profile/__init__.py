@@ -1,0 +1,1 @@
+"""What models cost: parameters, multiplications per pixel, latency of each stage, memory."""

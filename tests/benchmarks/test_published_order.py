@@ -1,0 +1,97 @@
+"""The published order of operations gives our numbers, costs what was worked out for it, and can be raced."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks.picture import photo_like
+from benchmarks.published_order import __main__ as command
+from benchmarks.published_order.codec import PublishedOrder
+from manypath.checkpoint import random_model
+from manypath.codec import Codec
+from manypath.config import PUBLISHED_SIDES, TINYLIC
+from manypath.model import MPAModel
+from manypath.transforms import Routing
+from manypath_lab.profile.count import HEIGHT, WIDTH, kilomacs
+
+IMAGE = photo_like(128, 192, 3)
+X = torch.from_numpy(IMAGE).permute(2, 0, 1)[None].float() / 255
+
+
+@pytest.fixture(scope="module")
+def model() -> MPAModel:
+    made = random_model("tinylic-tiny", sides=PUBLISHED_SIDES).model
+    command.scatter_scores(made)
+    return made
+
+
+@pytest.mark.parametrize("quality", [1.0, 4.5, 8.0])
+def test_analysis_and_symbols_are_ours(model: MPAModel, quality: float) -> None:
+    published = PublishedOrder(model)
+    encoded = published.encode(X, quality)
+    with torch.no_grad():
+        routing = model.analysis_routing(encoded.code, exact=True)
+        y = model.g_a(X.permute(0, 2, 3, 1), encoded.code, routing)
+        theirs = published._analysis(X, encoded.code).permute(0, 2, 3, 1)
+        hyper = model.h_s.symbols(model.hyper_latent(y, encoded.code))
+    assert (y - theirs).norm() < 1e-4 * y.norm()
+    assert float((hyper != encoded.hyper).float().mean()) < 0.01
+    assert set(published.seconds) == {"analysis", "entropy"}
+
+
+@pytest.mark.parametrize(
+    ("path", "share"), [("mse", 1.0), ("mse", 0.3), ("classification", 0.5), ("segmentation", 0.0)]
+)
+def test_what_it_decodes_is_what_it_encoded_and_ours(model: MPAModel, path: str, share: float) -> None:
+    published = PublishedOrder(model)
+    encoded = published.encode(X, 4.0)
+    x_hat = published.decode(encoded, path, share)
+    kept: list[Tensor] = []
+
+    # Ours on the same symbols: the published decoder's latent, caught on its way to the synthesis.
+    original = published._synthesis
+    published._synthesis = lambda y_hat, *rest: kept.append(y_hat) or original(y_hat, *rest)  # type: ignore[method-assign, func-returns-value]
+    published.decode(encoded, path, share)
+    with torch.no_grad():
+        shared = model.shared_tokens(kept[0].permute(0, 2, 3, 1), encoded.code)
+        own = model.g_s(shared, encoded.code, Routing(path, torch.tensor([share]), exact=True))
+    theirs = x_hat.permute(0, 2, 3, 1)
+    assert (own - theirs).norm() < 1e-4 * own.norm()
+    assert kept[0].abs().max() > 1  # something was coded
+
+
+def test_a_wrong_route_is_seen(model: MPAModel) -> None:
+    published = PublishedOrder(model)
+    encoded = published.encode(X, 4.0)
+    some, other = (published.decode(encoded, "classification", share) for share in (0.5, 0.4))
+    assert (some - other).norm() > 1e-4 * some.norm()
+
+
+def test_the_published_order_costs_what_was_worked_out_for_it() -> None:
+    published = PublishedOrder(random_model(TINYLIC.name, sides=PUBLISHED_SIDES).model)
+    features = torch.zeros(1, 640, HEIGHT // 16, WIDTH // 16)
+    counted = kilomacs(lambda: published.context.walk(features, lambda _step, _where, _scales, means: means))
+    assert counted == pytest.approx(40.6, rel=0.01)
+
+
+def test_the_command_compares_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "order.json"
+    size = ["--width", "128", "--height", "64", "--rounds", "1"]
+    assert command.main(["--model", "tinylic-tiny", *size, "--output", str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert "0.0000 % of the values differ" in printed
+    timed = json.loads(file.read_text())["timed"]
+    assert [one["name"] for one in timed][:2] == ["encode, quality 1", "encode, quality 4"]
+    assert all(sum(one["ours"]["float32"].values()) > 0 for one in timed)
+
+
+def test_pictures_that_differ_are_not_timed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Codec, "decode", lambda *_args, **_options: np.zeros((64, 128, 3), np.uint8))
+    assert command.main(["--model", "tinylic-tiny", "--width", "128", "--height", "64"]) == 1
+    assert "not compute the same" in capsys.readouterr().err
