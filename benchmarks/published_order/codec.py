@@ -54,6 +54,8 @@ class PublishedOrder:
 
     Attributes:
         seconds: per stage of the last call: ``analysis``, ``entropy``, ``synthesis``.
+        y: what the last encoding's analysis made, [1, M, h, w].
+        y_hat: what the last decoding read, [1, M, h, w], in the gained domain.
     """
 
     def __init__(self, model: MPAModel) -> None:
@@ -63,6 +65,7 @@ class PublishedOrder:
         self.model = model
         self.context = PublishedContext(model)
         self.seconds: dict[str, float] = {}
+        self.y = self.y_hat = torch.empty(0)
         self._gaussian = GaussianConditional(scale_table())
         self._gaussian.update()
         self._ans = import_ans()
@@ -154,6 +157,7 @@ class PublishedOrder:
 
         self.context.walk(features, visit)
         string = encoder.flush()
+        self.y = y
         self.seconds = {"analysis": analysed - begun, "entropy": perf_counter() - analysed}
         return Encoded(string, hyper, code)
 
@@ -179,6 +183,7 @@ class PublishedOrder:
         y_hat = self.context.walk(features, visit)
         walked = perf_counter()
         x_hat = self._synthesis(y_hat, encoded.code, path, share)
+        self.y_hat = y_hat
         self.seconds = {"entropy": walked - begun, "synthesis": perf_counter() - walked}
         return x_hat
 

@@ -12,11 +12,12 @@ from PIL import Image
 from manypath.codec import Codec
 from manypath.errors import ImageError
 from manypath_lab.evaluation.answer_cache import AnswerCache
+from manypath_lab.evaluation.equal_answer import Ratio
 from manypath_lab.evaluation.peers import Jpeg
 from manypath_lab.evaluation.pictures import Pixels
 from manypath_lab.evaluation.scores import classification_scores, segmentation_scores
 from manypath_lab.evaluation.segmenters import confusion
-from manypath_lab.evaluation.task_report import make_report, save_report, to_csv
+from manypath_lab.evaluation.task_report import _finding, make_report, save_report, to_csv
 from manypath_lab.evaluation.task_run import CodecSource, PeerSource, run
 from manypath_lab.evaluation.tasks import Case, Record, evenly, load_labelled, load_masked
 from tests.evaluation.conftest import synthetic_picture
@@ -171,6 +172,29 @@ def test_a_run_is_written_as_table_json_page_and_charts(photos: pathlib.Path, tm
         ("tiny-random-sides-mse", "jpeg"),
     }
     assert [one["line"] for one in verdict["gains_over_main_path"]] == ["tiny-random-sides-mse"] * 2
+
+
+@pytest.mark.parametrize(
+    ("ratios", "told"),
+    [
+        ([("avif", 2.0, 0.6, "="), ("jpeg", 2.0, 0.4, "=")], "60% of AVIF's bits, 2 points lost"),
+        ([("avif", 2.0, 1.1, "="), ("jpeg", 2.0, 0.7, "="), ("avif", 5.0, 0.9, "=")], "70% of JPEG's bits, 2 points"),
+        ([("avif", 2.0, 0.7, ">="), ("avif", 1.0, 0.8, "<=")], "at most 80% of AVIF's bits, 1 point lost"),
+        ([("avif", 2.0, 0.7, ">="), ("jpeg", 1.0, None, "=")], "Rate against top-1"),
+    ],
+)
+def test_a_chart_claims_only_what_was_found(
+    photos: pathlib.Path, ratios: list[tuple[str, float, float | None, str]], told: str
+) -> None:
+    cases = load_labelled(photos, photos / "labels.csv")
+    source = CodecSource(Codec.load("tiny-random-sides"), [("classification", 1.0)], levels=[1.0, 8.0])
+    found = run(cases, [source, PeerSource(Jpeg(), None, (20, 50))], [BrightnessJudge()])
+    jpeg = found.answers[1]
+    found = found._replace(answers=(*found.answers, jpeg._replace(line=jpeg.line._replace(name="avif", label="AVIF"))))
+    report = make_report("cls", "photos", found, [classification_scores(found, 0, (1.0, 2.0, 5.0))], draws=20)
+    verdict, ours = report.verdicts[0], found.answers[0].line.name
+    made = tuple(Ratio(ours, peer, target, value, 0.0, 1.0, bound) for peer, target, value, bound in ratios)
+    assert told in _finding(report, verdict._replace(equal=verdict.equal._replace(ratios=made)))
 
 
 def test_masks_are_found_by_name_and_scores_sum_over_pictures(tmp_path: pathlib.Path) -> None:

@@ -272,15 +272,22 @@ _TASK_PATHS = {"cls": "classification", "seg": "segmentation"}
 
 
 def _finding(report: TaskReport, verdict: Verdict) -> str:
-    """Return the title: the task path's bits over AVIF's or JPEG's at a middle target, or what is drawn."""
+    """Return the title: the task path's bits over AVIF's or else JPEG's at a middle target, or what is drawn.
+
+    A ratio that may be larger than its figure is no finding.
+    """
     lines = {answers.line.name: answers.line for answers in report.run.answers}
     wanted = sorted(
-        (ratio for ratio in verdict.equal.ratios if ratio.value is not None and ratio.value < 1.0),
+        (
+            ratio
+            for ratio in verdict.equal.ratios
+            if ratio.value is not None and ratio.value < 1.0 and ratio.bound != ">="
+        ),
         key=lambda ratio: (
             lines[ratio.line].path != _TASK_PATHS.get(report.task),
+            ratio.target != verdict.equal.targets[len(verdict.equal.targets) // 2],
             ratio.peer != "avif",
             ratio.peer != "jpeg",
-            ratio.target != verdict.equal.targets[len(verdict.equal.targets) // 2],
         ),
     )
     if not wanted:
@@ -288,4 +295,4 @@ def _finding(report: TaskReport, verdict: Verdict) -> str:
     best = wanted[0]
     own, peer = lines[best.line].label, lines[best.peer].label
     most = "at most " if best.bound == "<=" else ""
-    return f"{own}: {most}{best.value:.0%} of {peer}'s bits, {best.target:g} points lost"
+    return f"{own}: {most}{best.value:.0%} of {peer}'s bits, {best.target:g} point{'s' * (best.target != 1)} lost"
