@@ -18,9 +18,11 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.picture import Pixels, load_or_make
-from benchmarks.published_order.codec import Encoded, PublishedOrder
+from benchmarks.published_order.attention import gathered_attention
+from benchmarks.published_order.codec import Attention, Encoded, PublishedOrder
 from manypath import checkpoint
 from manypath.allocation import keep_memory
+from manypath.attention import neighbourhood_attention
 from manypath.codec import Codec, StageTimings
 from manypath.config import PRESETS, PUBLISHED_SIDES
 from manypath.model import MPAModel
@@ -33,10 +35,13 @@ ROUTES = (("mse", 1.0), ("mse", 0.5), ("classification", 0.5), ("classification"
 SAME = 1e-3  # of the standard deviation: closer is equal
 ALLOWED = 1e-2  # share of values that may be apart: near tokens whose scores are equal but for rounding
 
+ATTENTIONS: dict[str, Attention] = {"gathered": gathered_attention, "ours": neighbourhood_attention}
+
 _EXAMPLES = """\
 examples:
   python -m benchmarks.published_order
   python -m benchmarks.published_order --model published.safetensors --rounds 5 --threads 2 --output order.json
+  python -m benchmarks.published_order --attention ours         what all but attention brings
   python -m benchmarks.published_order --dtypes float32,bfloat16
 """
 
@@ -88,12 +93,13 @@ class Race:
         name: of the model.
         image: uint8 [H, W, 3], sides multiples of 64.
         dtypes: of our transforms.
+        attention: of the published order, one of ``ATTENTIONS``.
     """
 
-    def __init__(self, name: str, image: Pixels, dtypes: Sequence[str]) -> None:
+    def __init__(self, name: str, image: Pixels, dtypes: Sequence[str], attention: str = "gathered") -> None:
         self.image = image
         self.x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-        self.published = PublishedOrder(load(name).model)
+        self.published = PublishedOrder(load(name).model, ATTENTIONS[attention])
         self.codecs = {dtype: Codec(load(name), name, dtype=dtype) for dtype in dtypes}
         self.encoded: Encoded = self.published.encode(self.x, DECODED_QUALITY)
         self.streams = {dtype: codec.encode(image, quality=DECODED_QUALITY) for dtype, codec in self.codecs.items()}
@@ -202,6 +208,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="(default: %(default)s)")
     parser.add_argument("--dtypes", default="float32", metavar="T,T", help="float32, bfloat16 (default: %(default)s)")
+    parser.add_argument(
+        "--attention", default="gathered", choices=ATTENTIONS, help="of the published order (default: %(default)s)"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the figures as JSON")
     return parser.parse_args(arguments)
 
@@ -214,8 +223,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine = this_machine()
     image = load_or_make(options.picture, options.height, options.width)
     height, width, _ = image.shape
-    race = Race(options.model, image, options.dtypes.split(","))
-    print(f"{machine.describe()}; {options.model}, {width}x{height}, {options.threads} thread(s)")
+    race = Race(options.model, image, options.dtypes.split(","), options.attention)
+    print(
+        f"{machine.describe()}; {options.model}, {width}x{height}, {options.threads} thread(s), "
+        f"published order with attention {options.attention}"
+    )
     apart = {f"analysis, quality {quality:g}": race.latents_apart(quality) for quality in QUALITIES}
     apart |= {f"synthesis, {path}, rho {share:g}": race.values_apart(path, share) for path, share in ROUTES}
     for name, found in apart.items():

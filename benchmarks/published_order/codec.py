@@ -2,12 +2,13 @@
 
 Described in our words from the published operations: tokens are sorted and gathered at every share, also at 0 and 1;
 pictures change between channels first and channels last around each stage; the context model runs every pass on the
-whole grid; symbols, scale indexes and the coder's tables travel as Python lists. Attention is the project's own
-tiled one, so what is compared is everything else.
+whole grid; symbols, scale indexes and the coder's tables travel as Python lists. Natten's kernels are not for CPUs, so
+attention is tiled: by ``gathered_attention``, or by the project's own, where all else shall be compared.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.published_order.attention import gathered_attention
 from benchmarks.published_order.context import PublishedContext
 from manypath.aggregation import NormedMLP, PicturePredictor
 from manypath.entropy._compressai import import_ans, import_compressai
@@ -25,6 +27,8 @@ from manypath.mixers import NeighbourhoodMixer
 from manypath.model import MPAModel
 from manypath.pyramid import PyramidAnalysis, PyramidHyperAnalysis, PyramidHyperSynthesis, PyramidSynthesis
 from manypath.transforms import LOW, Block, Group
+
+Attention = Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor]
 
 
 class Encoded(NamedTuple):
@@ -52,17 +56,22 @@ class _Split(NamedTuple):
 class PublishedOrder:
     """The published order of operations on a model's weights, for one picture at a time on the CPU.
 
+    Args:
+        model: of the published family.
+        attention: takes query, key, value [B, h, w, heads, d], bias and window.
+
     Attributes:
         seconds: per stage of the last call: ``analysis``, ``entropy``, ``synthesis``.
         y: what the last encoding's analysis made, [1, M, h, w].
         y_hat: what the last decoding read, [1, M, h, w], in the gained domain.
     """
 
-    def __init__(self, model: MPAModel) -> None:
+    def __init__(self, model: MPAModel, attention: Attention = gathered_attention) -> None:
         import_compressai()
         from compressai.entropy_models import GaussianConditional
 
         self.model = model
+        self.attention = attention
         self.context = PublishedContext(model)
         self.seconds: dict[str, float] = {}
         self.y = self.y_hat = torch.empty(0)
@@ -72,8 +81,7 @@ class PublishedOrder:
 
     # -- transforms -------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _group(x: Tensor, group: nn.Module, code: Tensor, side: str, share: float) -> Tensor:
+    def _group(self, x: Tensor, group: nn.Module, code: Tensor, side: str, share: float) -> Tensor:
         """One stage on [B, C, H, W]; ``side`` is empty where there is one path."""
         assert isinstance(group, Group)  # for the type checker
         skip = x
@@ -88,8 +96,19 @@ class PublishedOrder:
             split = _Split(side, order[:, :count], order[:, count:])
         for block in group.blocks:
             assert isinstance(block, Block)
-            x = _block(x, block, code, split)
+            x = self._mix(x, block, code)
+            x = _multiply(x, block, code, split)
         return x.permute(0, 3, 1, 2).contiguous() + skip
+
+    def _mix(self, x: Tensor, block: Block, code: Tensor) -> Tensor:
+        """A block's first half on [B, H, W, C]."""
+        mixer = block.mixer
+        assert isinstance(mixer, NeighbourhoodMixer)
+        b, h, w, c = x.shape
+        query, key, value = mixer.qkv(mixer.norm(x)).view(b, h, w, 3, -1, mixer.head).unbind(3)
+        attended = self.attention(query, key, value, mixer.bias, mixer.window).reshape(b, h, w, c)
+        out: Tensor = x + block.mixer_gain(code) * mixer.project(attended)
+        return out
 
     def _analysis(self, x: Tensor, code: Tensor) -> Tensor:
         g_a = self.model.g_a
@@ -194,11 +213,8 @@ def _mlp(mlp: nn.Module, x: Tensor) -> Tensor:
     return out
 
 
-def _block(x: Tensor, block: Block, code: Tensor, split: _Split | None) -> Tensor:
-    """One block on [B, H, W, C]."""
-    mixer = block.mixer
-    assert isinstance(mixer, NeighbourhoodMixer)
-    x = x + block.mixer_gain(code) * mixer(x)
+def _multiply(x: Tensor, block: Block, code: Tensor, split: _Split | None) -> Tensor:
+    """A block's second half on [B, H, W, C]."""
     gain = block.mlp_gain(code)
     if split is None:
         out: Tensor = x + gain * _mlp(block.main_mlp, x)

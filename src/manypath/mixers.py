@@ -89,7 +89,7 @@ class NeighbourhoodMixer(nn.Module):
         """Everything before the last layer."""
         b, h, w, _ = x.shape
         query, key, value = self.qkv(self.norm(x)).view(b, h, w, 3, -1, self.head).unbind(3)
-        attended = neighbourhood_attention(query * self.head**-0.5, key, value, self.bias, self.window)
+        attended = neighbourhood_attention(query, key, value, self.bias, self.window)
         return attended.reshape(b, h, w, -1)
 
     def forward(self, x: Tensor) -> Tensor:

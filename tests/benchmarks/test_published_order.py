@@ -8,7 +8,9 @@ import torch
 
 from benchmarks.picture import photo_like
 from benchmarks.published_order import __main__ as command
+from benchmarks.published_order.attention import gathered_attention
 from benchmarks.published_order.codec import PublishedOrder
+from manypath.attention import neighbourhood_attention
 from manypath.checkpoint import random_model
 from manypath.config import PUBLISHED_SIDES, TINYLIC
 from manypath.model import MPAModel
@@ -53,6 +55,17 @@ def test_what_it_decodes_is_what_it_encoded_and_ours(model: MPAModel, path: str,
     theirs = x_hat.permute(0, 2, 3, 1)
     assert (own - theirs).norm() < 1e-4 * own.norm()
     assert published.y_hat.abs().max() > 1  # something was coded
+
+
+@pytest.mark.parametrize(
+    ("shape", "window"),
+    [((2, 7, 9, 2), 7), ((1, 21, 18, 2), 7), ((1, 5, 8, 1), 3), ((1, 3, 4, 1), 7), ((1, 16, 24, 2), 7)],
+)
+def test_its_attention_is_ours(shape: tuple[int, int, int, int], window: int) -> None:
+    query, key, value = (torch.randn(*shape, 16) for _ in range(3))
+    bias = torch.randn(shape[3], 2 * window - 1, 2 * window - 1)
+    theirs = gathered_attention(query, key, value, bias, window)
+    assert torch.allclose(theirs, neighbourhood_attention(query, key, value, bias, window), atol=5e-6)
 
 
 def test_a_wrong_route_is_seen(model: MPAModel) -> None:

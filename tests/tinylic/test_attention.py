@@ -20,7 +20,7 @@ def one_by_one(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, window: 
             values = value[:, rows][:, :, columns].reshape(b, -1, heads, d)
             offsets = [(r - i + window - 1, c - j + window - 1) for r in rows for c in columns]
             own = torch.stack([bias[:, r, c] for r, c in offsets], -1)
-            scores = torch.einsum("bhd,bkhd->bhk", query[:, i, j], keys) + own
+            scores = torch.einsum("bhd,bkhd->bhk", query[:, i, j], keys) / d**0.5 + own
             out[:, i, j] = torch.einsum("bhk,bkhd->bhd", scores.softmax(-1), values)
     return out
 
@@ -44,6 +44,8 @@ def test_tiles_give_what_single_tokens_give(height: int, width: int, window: int
     query, key, value, bias = case((2, height, width, 2), window)
     expected = one_by_one(query, key, value, bias, window)
     assert torch.allclose(neighbourhood_attention(query, key, value, bias, window), expected, atol=5e-6)
+    with torch.no_grad():  # another kernel
+        assert torch.allclose(neighbourhood_attention(query, key, value, bias, window), expected, atol=5e-6)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 9), (4, 4), (12, 3)])
@@ -51,6 +53,8 @@ def test_a_grid_narrower_than_the_window_is_seen_whole(height: int, width: int) 
     query, key, value, bias = case((1, height, width, 2), 7)
     expected = one_by_one(query, key, value, bias, 7)
     assert torch.allclose(neighbourhood_attention(query, key, value, bias, 7), expected, atol=5e-6)
+    with torch.no_grad():
+        assert torch.allclose(neighbourhood_attention(query, key, value, bias, 7), expected, atol=5e-6)
 
 
 def test_gradients_are_those_of_the_definition() -> None:
