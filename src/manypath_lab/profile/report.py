@@ -76,16 +76,13 @@ def _representative(profile: Profile, direction: str) -> list[Part]:
     ]
 
 
-def _latency(part: Part, measured: Measured | None) -> float | None:
-    """Return the milliseconds of a part where it was timed on its own."""
-    if measured is None:
-        return None
-    name = {"synthesis": "decode: synthesis"}.get(part.stage, f"encode: {part.stage}")
-    if part.stage == "synthesis" and part.path != MAIN:
-        name = f"decode: {part.name}"
+def _timed_as(part: Part) -> str:
+    """Return the name under which a part was timed; empty if it was not timed on its own."""
     if part.stage == "analysis" and part.main_share is not None:
-        return None  # timed at quality 4, between the shares that are counted
-    return measured.milliseconds.get(name)
+        return ""  # quality 4 is timed, which lies between the shares that are counted
+    if part.stage == "synthesis":
+        return "decode: synthesis" if part.path == MAIN else f"decode: {part.name}"
+    return f"encode: {part.stage}"
 
 
 def to_markdown(report: Report) -> str:
@@ -100,18 +97,16 @@ def to_markdown(report: Report) -> str:
         counts = f"{profile.total('encode'):.1f}, {profile.total('decode'):.1f}"
         lines.append(f"| {told} | {profile.parameters:,} | {counts} | {' | '.join(_measured_words(profile))} |")
     for profile in report.profiles:
+        times = profile.measured.milliseconds if profile.measured else {}
         lines += ["", f"{profile.model}", "", "| stage | parameters | kMAC/px | ms |", "|---|---|---|---|"]
         for part in profile.parts:
-            spent = _latency(part, profile.measured)
+            spent = times.get(_timed_as(part))
             told = "" if spent is None else f"{spent:.1f}"
             own = f"{part.parameters:,}" if part.parameters else ""
             lines.append(f"| {part.name} | {own} | {part.kilomacs:.2f} | {told} |")
-        stages = profile.measured.milliseconds if profile.measured else {}
-        for name in ("encode: analysis", "encode: entropy_parameters", "encode: coding", "decode: entropy_parameters"):
-            if name in stages and not (name == "encode: analysis" and profile.parts[0].main_share is None):
-                lines.append(f"| {name.replace('_', ' ')} | | | {stages[name]:.1f} |")
-        if "decode: coding" in stages:
-            lines.append(f"| decode: coding | | | {stages['decode: coding']:.1f} |")
+        listed = {"encode", "decode", *(_timed_as(part) for part in profile.parts)}
+        rest = [(name.replace("_", " "), ms) for name, ms in times.items() if name not in listed]
+        lines += [f"| {name} | | | {ms:.1f} |" for name, ms in rest]
     return "\n".join(lines) + "\n"
 
 
