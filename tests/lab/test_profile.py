@@ -60,6 +60,7 @@ def test_a_peer_with_context_counts_it(capsys: pytest.CaptureFixture[str]) -> No
         (["--threads", "0"], "at least 1"),
         (["--device", "cuda"], "no GPU"),
         (["--runs", "-1"], "at least 0"),
+        (["--size", "20000x8"], "tiny-random was not measured"),
     ],
 )
 def test_what_cannot_be_is_refused(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,7 +63,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def show(args: argparse.Namespace) -> int:
-    """Profile every model and print what was found.
+    """Profile every model and print what was found; 1 if one could not be measured.
 
     Raises:
         ConfigError: the size is not two numbers of pixels, or there are no threads or runs.
@@ -86,7 +86,12 @@ def show(args: argparse.Namespace) -> int:
             bar.set_description(name)
             subject = make_subject(name)
             task = Task(name, height, width, args.runs, args.threads, args.device, args.dtype)
-            profiles.append(Profile(name, subject.note, tuple(subject.parts()), measure(task) if args.runs else None))
+            try:
+                measured = measure(task) if args.runs else None
+            except RuntimeError as err:  # the process' own words, such as too large a picture
+                print(f"manypath: error: {err}", file=sys.stderr)
+                return 1
+            profiles.append(Profile(name, subject.note, tuple(subject.parts()), measured))
     timed = f"{width}x{height}, {args.threads} thread(s), {args.device}, {args.dtype}" if args.runs else "counted"
     report = Report(tuple(profiles), this_machine().describe(), timed)
     print((to_json if args.json else to_csv if args.csv else to_markdown)(report), end="")

@@ -59,7 +59,7 @@ def measure(task: Task) -> Measured:
     """Measure in a fresh process.
 
     Raises:
-        RuntimeError: it failed; the message ends with its last words.
+        RuntimeError: it failed; the message ends with the last line it said.
     """
     done = subprocess.run(
         [sys.executable, "-m", "manypath_lab.profile.worker"],
@@ -70,7 +70,8 @@ def measure(task: Task) -> Measured:
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"{task.model}: {done.stderr.strip()[-400:]}")
+        last = done.stderr.strip().splitlines()[-1:] or [f"its process ended with {done.returncode}"]
+        raise RuntimeError(f"{task.model} was not measured: {last[0]}")
     return Measured(**json.loads(done.stdout.splitlines()[-1]))
 
 
