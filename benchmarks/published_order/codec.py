@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from benchmarks.published_order.attention import gathered_attention
 from benchmarks.published_order.context import PublishedContext
 from manypath.aggregation import NormedMLP, PicturePredictor
+from manypath.config import QUALITY_STEPS
 from manypath.entropy._compressai import import_ans, import_compressai
 from manypath.entropy.context import Step
 from manypath.entropy.multistage import scale_table
@@ -113,7 +114,7 @@ class PublishedOrder:
     def _analysis(self, x: Tensor, code: Tensor) -> Tensor:
         g_a = self.model.g_a
         assert isinstance(g_a, PyramidAnalysis)
-        share = float(main_share(1.0 + code.double() / 32))
+        share = float(main_share(1.0 + code.double() / QUALITY_STEPS))
         for down, group, side in zip(g_a.downs, (*g_a.groups, g_a.coarse), (LOW, LOW, LOW, ""), strict=True):
             x = self._group(down(x), group, code, side, share)
         return x
@@ -149,7 +150,7 @@ class PublishedOrder:
     # -- coding -----------------------------------------------------------------------------------------------
 
     def _tables(self) -> tuple[list[list[int]], list[int], list[int]]:
-        """Return the coder's tables as the lists that every call converts anew."""
+        """Return the coder's tables as lists, which each of its calls reads anew."""
         gaussian = self._gaussian
         return gaussian.quantized_cdf.tolist(), gaussian.cdf_length.tolist(), gaussian.offset.tolist()
 
@@ -163,15 +164,13 @@ class PublishedOrder:
         hyper = self.model.h_s.symbols(self._hyper_analysis(y, code).permute(0, 2, 3, 1))
         features = self._features(hyper, code)
         gained = (y * self.model.gain(code)[:, :, None, None]).permute(0, 2, 3, 1).flatten(1, 2)
-        encoder = self._ans.BufferedRansEncoder()
+        encoder, tables = self._ans.BufferedRansEncoder(), self._tables()
 
         def visit(step: Step, where: Tensor, scales: Tensor, means: Tensor) -> Tensor:
             own = gained[:, where, step.start : step.start + step.width]
             symbols = torch.round(own - means)
             indexes = self._gaussian.build_indexes(scales)
-            encoder.encode_with_indexes(
-                symbols.int().flatten().tolist(), indexes.int().flatten().tolist(), *self._tables()
-            )
+            encoder.encode_with_indexes(symbols.int().flatten().tolist(), indexes.int().flatten().tolist(), *tables)
             return symbols + means
 
         self.context.walk(features, visit)
@@ -193,10 +192,11 @@ class PublishedOrder:
         features = self._features(encoded.hyper, encoded.code)
         decoder: Any = self._ans.RansDecoder()
         decoder.set_stream(encoded.latent)
+        tables = self._tables()
 
         def visit(step: Step, where: Tensor, scales: Tensor, means: Tensor) -> Tensor:
             indexes = self._gaussian.build_indexes(scales)
-            found = decoder.decode_stream(indexes.int().flatten().tolist(), *self._tables())
+            found = decoder.decode_stream(indexes.int().flatten().tolist(), *tables)
             return torch.tensor(found, dtype=torch.float32).view(1, len(where), step.width) + means
 
         y_hat = self.context.walk(features, visit)
