@@ -138,12 +138,10 @@ def tiled_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, win
                     _regions(value, rows, columns, first, count),
                     own,
                 )
-                made = made.view(b, count, columns.tiles, heads, rows.size, columns.size, d).permute(
-                    0, 1, 4, 2, 5, 3, 6
-                )
                 top, left = rows.query + first * TILE, columns.query
-                out[:, top : top + count * rows.size, left : left + columns.tiles * columns.size] = made.reshape(
-                    b, count * rows.size, columns.tiles * columns.size, heads, d
+                place = out[:, top : top + count * rows.size, left : left + columns.tiles * columns.size]
+                place.view(b, count, rows.size, columns.tiles, columns.size, heads, d).copy_(
+                    made.view(b, count, columns.tiles, heads, rows.size, columns.size, d).permute(0, 1, 4, 2, 5, 3, 6)
                 )
     return out
 

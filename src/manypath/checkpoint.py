@@ -20,9 +20,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from manypath.config import PRESETS, ModelConfig, TinyLICConfig
+from manypath.config import PRESETS, EdgeConfig, ModelConfig, TinyLICConfig
 from manypath.entropy import multistage
 from manypath.entropy.context import ContextModel
+from manypath.entropy.fixed import FIXED_LAYERS, FixedAffine, FixedConstant, FixedGain, Lookup
 from manypath.entropy.integer import IntegerAffine, IntegerGain, IntegerOffset
 from manypath.entropy.tables import SCALES, Tables, check_tables, gaussian_row, gaussian_tables, stack
 from manypath.errors import CheckpointError, ConfigError
@@ -33,7 +34,8 @@ from manypath.transforms import Analysis, Synthesis
 FORMAT = "manypath-model-1"
 DIGEST_BYTES = 4  # of the digest travel in a bitstream
 SHARED = ("h_s.", "context.", "tables.")  # what both ends must agree on
-INTEGER_LAYERS = (IntegerAffine, IntegerGain, IntegerOffset)
+INTEGER_LAYERS = (IntegerAffine, IntegerGain, IntegerOffset, *FIXED_LAYERS)
+IntegerLayer = IntegerAffine | IntegerGain | IntegerOffset | FixedAffine | FixedGain | FixedConstant | Lookup
 
 
 class Released(NamedTuple):
@@ -52,7 +54,7 @@ class Released(NamedTuple):
     digest: str
 
 
-def _integer_layers(model: nn.Module) -> dict[str, IntegerAffine | IntegerGain | IntegerOffset]:
+def _integer_layers(model: nn.Module) -> dict[str, IntegerLayer]:
     return {name: module for name, module in model.named_modules() if isinstance(module, INTEGER_LAYERS)}
 
 
@@ -67,7 +69,7 @@ def _stored(layer: nn.Module, value: Tensor) -> Tensor:
 
 def export(model: MPAModel, hyper_tables: Tables) -> dict[str, Tensor]:
     """Return the tensors of a released checkpoint."""
-    layers = _integer_layers(model)
+    layers, edge = _integer_layers(model), isinstance(model.config, EdgeConfig)
     tensors: dict[str, Tensor] = {}
     for name, layer in layers.items():
         for key, value in layer.integers().items():
@@ -75,8 +77,8 @@ def export(model: MPAModel, hyper_tables: Tables) -> dict[str, Tensor]:
     inside = tuple(f"{name}." for name in layers)
     for name, parameter in model.state_dict().items():
         if not name.startswith(inside):
-            tensors[name] = parameter if name.endswith(".log2") or not model.exact else parameter.half()
-    latent = gaussian_tables() if model.exact else multistage.gaussian_tables()
+            tensors[name] = parameter.half() if edge and not name.endswith(".log2") else parameter
+    latent = gaussian_tables() if edge else multistage.gaussian_tables()
     for kind, tables in (("latent", latent), ("hyper", hyper_tables)):
         tensors[f"tables.{kind}.cdf"] = torch.from_numpy(tables.cdf)
         tensors[f"tables.{kind}.bounds"] = torch.from_numpy(tables.bounds)
@@ -116,7 +118,9 @@ def build(config: ModelConfig, tensors: dict[str, Tensor]) -> Released:
 
     layers = _integer_layers(model)
     for name, layer in layers.items():
-        if isinstance(layer, IntegerAffine):
+        if isinstance(layer, FIXED_LAYERS):
+            layer.load_integers(**{key: take(f"{name}.{key}") for key in layer.STORED})
+        elif isinstance(layer, IntegerAffine):
             layer.load_integers(take(f"{name}.weight"), take(f"{name}.shift"), take(f"{name}.bias"))
         elif isinstance(layer, IntegerGain):
             layer.load_integers(take(f"{name}.table").float())
@@ -237,6 +241,7 @@ def _start_published(model: MPAModel) -> Tables:
     model.inverse_gain.log2.copy_(-model.gain.log2)
     for network in model.context.slices:
         assert isinstance(network, multistage.SliceNetwork)
-        assert network.output.bias is not None
-        network.output.bias[: network.width].fill_(2.0)
+        output = network.output
+        assert isinstance(output, nn.Linear)
+        output.bias[: network.width].fill_(2.0)
     return model.h_s.prior.tables()

@@ -155,6 +155,7 @@ class TinyLICConfig(ModelConfig):
         window: side of the attention's window in the transforms, tokens, odd.
         hyper_window: the same in the hyper-transforms.
         patterns: how each slice's positions are shared out to passes, of ``PATTERNS``.
+        integer: whether the entropy parameters are integers, made of a trained model's floats.
     """
 
     FAMILY: ClassVar[str] = "tinylic"
@@ -166,6 +167,7 @@ class TinyLICConfig(ModelConfig):
     window: int
     hyper_window: int
     patterns: tuple[str, ...]
+    integer: bool = False
 
     def __post_init__(self) -> None:
         """Check the parts against each other; see ``ModelConfig``."""

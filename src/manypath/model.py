@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from manypath.config import QUALITY_STEPS, EdgeConfig, ModelConfig, TinyLICConfig
 from manypath.entropy.context import ContextModel, Step, index_to_scale
+from manypath.entropy.fixed_hyper import FixedHyperSynthesis
 from manypath.entropy.hyper import HyperSynthesis
 from manypath.entropy.integer import round_through
 from manypath.entropy.multistage import MultistageContext
@@ -85,7 +86,7 @@ class MPAModel(nn.Module):
     g_a: Analysis | PyramidAnalysis
     g_s: Synthesis | PyramidSynthesis
     h_a: HyperAnalysis | PyramidHyperAnalysis
-    h_s: HyperSynthesis | PyramidHyperSynthesis
+    h_s: HyperSynthesis | PyramidHyperSynthesis | FixedHyperSynthesis
     context: ContextModel | MultistageContext
 
     def __init__(self, config: ModelConfig) -> None:
@@ -98,12 +99,13 @@ class MPAModel(nn.Module):
             self.reaches = (analysis_reach(config), synthesis_reach(config))
         elif isinstance(config, TinyLICConfig):
             self.g_a, self.g_s = PyramidAnalysis(config), PyramidSynthesis(config)
-            self.h_a, self.h_s = PyramidHyperAnalysis(config), PyramidHyperSynthesis(config)
+            self.h_a = PyramidHyperAnalysis(config)
+            self.h_s = FixedHyperSynthesis(config) if config.integer else PyramidHyperSynthesis(config)
             self.context = MultistageContext(config)
             self.reaches = (REACH, REACH)
         else:
             raise ConfigError(f"no network is built from a {type(config).__name__}")
-        self.exact = isinstance(config, EdgeConfig)
+        self.exact = isinstance(config, EdgeConfig) or config.integer
         self.gain = Gain(config.latent_channels)
         self.inverse_gain = Gain(config.latent_channels)
         self.hyper_gain = Gain(config.hyper_channels)

@@ -32,11 +32,10 @@ from manypath.aggregation import (
 from manypath.config import ADAPTERS, LATENT_PIXELS, TOKEN_PIXELS, WINDOW_PIXELS, EdgeConfig
 from manypath.gain import Gain
 from manypath.image import from_tokens, to_tokens
-from manypath.mixers import Mixer, conv_nhwc, leaky, make_mixer
+from manypath.mixers import PIECE, Mixer, conv_nhwc, leaky, make_mixer, pieces
 
 MAIN = "main"
 LOW = "low"  # the analysis' cheap path, for what needs few bits
-PIECE = 1024  # tokens whose hidden layer a CPU computes at a time: 1 MB at 256 channels
 
 
 class Routing(NamedTuple):
@@ -68,13 +67,15 @@ def _add_scaled(x: Tensor, hidden: Tensor, last: nn.Linear, gain: Tensor) -> Ten
     """Return ``x + gain * last(hidden)`` with gain [B, C]; a batch of one gain folds it into the weights."""
     if gain.shape[0] == 1 and not torch.is_grad_enabled():
         scale = gain[0].to(last.weight.dtype)
-        flat: Tensor = torch.addmm(
-            x.reshape(-1, x.shape[-1]), hidden.reshape(-1, hidden.shape[-1]), (last.weight * scale[:, None]).t()
-        )
-        return flat.add_(last.bias * scale).view(x.shape)
+        weight, bias = (last.weight * scale[:, None]).t(), last.bias * scale
+        out = torch.empty_like(x, memory_format=torch.contiguous_format)
+        each = (own.reshape(-1, own.shape[-1]) for own in (x, hidden, out))
+        for before, own, after in zip(*(pieces(tokens) for tokens in each), strict=True):
+            torch.addmm(before, own, weight, out=after).add_(bias)
+        return out
     shape = (-1,) + (1,) * (x.dim() - 2) + (x.shape[-1],)
-    out: Tensor = x + gain.view(shape).to(x.dtype) * last(hidden)
-    return out
+    added: Tensor = x + gain.view(shape).to(x.dtype) * last(hidden)
+    return added
 
 
 class Kit(NamedTuple):

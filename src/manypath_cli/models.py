@@ -85,6 +85,20 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     imported.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
     imported.set_defaults(func=import_model)
 
+    quantise = actions.add_parser(
+        "quantise",
+        help="give a tinylic model integer entropy parameters",
+        description="Turn the entropy part of a model of the published family into integers. Streams are then exact "
+        "between machines, a GPU and a CPU among them; without, their checksum tells when two machines disagree. "
+        "Nothing is trained. The new model and the given one do not read each other's streams.",
+        epilog="example:\n  manypath models quantise mpa.safetensors --output mpa-integer.safetensors",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    quantise.add_argument("model", help="a .safetensors file with float entropy parameters")
+    quantise.add_argument("-o", "--output", required=True, metavar="FILE", help="a .safetensors file")
+    quantise.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
+    quantise.set_defaults(func=quantise_model)
+
     merge = actions.add_parser(
         "merge",
         help="put side paths from several files into one",
@@ -175,6 +189,20 @@ def import_model(args: argparse.Namespace) -> int:
     from manypath import published
 
     return _write(_new_file(args), published.convert(args.checkpoint))
+
+
+def quantise_model(args: argparse.Namespace) -> int:
+    """Give a model of the published family integer entropy parameters.
+
+    Raises:
+        UsageError: the output's name does not fit, or it exists.
+        CheckpointError: there is no such model, it is damaged, or its weights are too large for fixed point.
+        ConfigError: its entropy parameters are integers already.
+    """
+    from manypath import checkpoint
+    from manypath.quantise import quantised
+
+    return _write(_new_file(args), quantised(checkpoint.load(args.model)))
 
 
 def merge_models(args: argparse.Namespace) -> int:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from manypath.checkpoint import random_model
+from manypath.quantise import quantised
+
 SETTINGS = {
     "plain": {},
     "two threads": {"THREADS": "2"},
@@ -18,13 +21,14 @@ SETTINGS = {
     "bf16 transforms": {"DTYPE": "bfloat16"},
     "batch of four": {"BATCH": "4"},
 }
-MODELS = ("edge",)  # stored weights: torch draws other random ones under other instruction sets
+MODELS = ("edge", "quantised")  # stored weights: torch draws other random ones under other instruction sets
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     """Run ``exactness_probe`` under each setting: each writes streams, then reads those of all before it."""
     folder = tmp_path_factory.mktemp("streams")
+    (folder / "quantised.safetensors").write_bytes(quantised(random_model("tinylic-tiny")))
     found = {}
     for name, extra in SETTINGS.items():
         environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", **extra}

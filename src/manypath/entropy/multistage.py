@@ -1,4 +1,4 @@
-"""The published context model: four slices in nine passes, in float32, computed only where each pass serves.
+"""The published context model: four slices in nine passes, computed only where each pass serves.
 
 A slice is coded in passes over a 2x2 pattern of positions. Its entropy parameters stand on three legs: the hyper
 features, the slices before it (dense convolutions, once per slice), and from the second pass on the slice's own
@@ -6,7 +6,8 @@ positions before it (a masked convolution, at the pass's positions only). The ne
 once; since they are linear, each leg's share is computed where it is cheapest, and the sum is what the published
 concatenation gives.
 
-Floats are not equal on all machines: the symbols' checksum in the stream tells when the two ends disagree.
+Its layers are floats as trained, or integers made of them (``fixed``). Floats are not equal on all machines: there the
+symbols' checksum in the stream tells when the two ends disagree.
 
 Source: MPA section 3.2, TinyLIC (arXiv 2204.11448).
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -24,11 +26,13 @@ from torch import Tensor, nn
 from manypath.config import TinyLICConfig
 from manypath.entropy.bounds import clamp_through
 from manypath.entropy.context import Step, Visitor
+from manypath.entropy.fixed import UNIT, FixedConv, FixedGelu, FixedLinear
 from manypath.entropy.tables import SCALE_MIN, SCALES, Tables, gaussian_row, stack
 from manypath.mixers import conv_nhwc
 
 SCALE_MAX = 256.0
 LIKELIHOOD_FLOOR = 1e-9
+Activation = Callable[[Tensor], Tensor]
 
 
 class Pattern(NamedTuple):
@@ -103,6 +107,24 @@ def _neighbours(height: int, width: int, pattern: str, stage: int, device: torch
         return centre[:, None] + taps
 
 
+def _linear(inputs: int, outputs: int, *, integer: bool, bias: bool = True) -> nn.Module:
+    return FixedLinear(inputs, outputs) if integer else nn.Linear(inputs, outputs, bias=bias)
+
+
+def _conv(inputs: int, outputs: int, kernel: int, *, integer: bool, bias: bool = True) -> nn.Module:
+    if integer:
+        return FixedConv(inputs, outputs, kernel)
+    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+
+
+def _convolve(layer: nn.Module, x: Tensor) -> Tensor:
+    """Apply a convolution of either kind to [B, h, w, C]."""
+    if isinstance(layer, FixedConv):
+        made: Tensor = layer(x)
+        return made
+    return conv_nhwc(layer, x)
+
+
 class SliceNetwork(nn.Module):
     """One slice's networks but for what all slices read from the features, which ``MultistageContext`` holds.
 
@@ -116,27 +138,33 @@ class SliceNetwork(nn.Module):
         output: third layer: scales, then means.
     """
 
-    def __init__(self, start: int, width: int, pattern: str) -> None:
+    def __init__(self, start: int, width: int, pattern: str, *, integer: bool = False) -> None:
         super().__init__()
         first, second = entropy_widths(width, pattern)
         self.pattern = pattern
         self.width = width
-        kernels = PATTERNS[pattern].kernels
-        self.near = nn.ModuleList(nn.Conv2d(width, 2 * width, side, padding=side // 2) for side in kernels)
-        self.seen = nn.Conv2d(start, width, 5, padding=2, bias=False) if start else None
-        self.channel1 = nn.Conv2d(width, width, 5, padding=2)
-        self.channel2 = nn.Conv2d(width, 2 * width, 3, padding=1)
-        self.from_channel = nn.Linear(2 * width, first, bias=False)
-        self.from_near = nn.Linear(2 * width, first, bias=False) if kernels else None
-        self.hidden = nn.Linear(first, second)
-        self.output = nn.Linear(second, 2 * width)
+        kernels, masks = PATTERNS[pattern].kernels, PATTERNS[pattern].masks
+        self.near = nn.ModuleList(
+            FixedLinear(len(mask) * width, 2 * width)
+            if integer
+            else nn.Conv2d(width, 2 * width, side, padding=side // 2)
+            for side, mask in zip(kernels, masks, strict=True)
+        )
+        conv, linear = functools.partial(_conv, integer=integer), functools.partial(_linear, integer=integer)
+        self.seen = conv(start, width, 5, bias=False) if start else None
+        self.channel1 = conv(width, width, 5)
+        self.channel2 = conv(width, 2 * width, 3)
+        self.from_channel = linear(2 * width, first, bias=False)
+        self.from_near = linear(2 * width, first, bias=False) if kernels else None
+        self.hidden = linear(first, second)
+        self.output = linear(second, 2 * width)
 
-    def channel(self, first: Tensor, seen: Tensor | None) -> Tensor:
+    def channel(self, first: Tensor, seen: Tensor | None, gelu: Activation) -> Tensor:
         """Return the channel network's share of the first hidden layer, [B, h*w, first]."""
         if self.seen is not None and seen is not None:
-            first = first + conv_nhwc(self.seen, seen)
-        x = F.gelu(conv_nhwc(self.channel1, F.gelu(first)))
-        out: Tensor = self.from_channel(conv_nhwc(self.channel2, x)).flatten(1, 2)
+            first = first + _convolve(self.seen, seen)
+        x = gelu(_convolve(self.channel1, gelu(first)))
+        out: Tensor = self.from_channel(_convolve(self.channel2, x)).flatten(1, 2)
         return out
 
     def nearby(self, own: Tensor, stage: int, grid: tuple[int, int]) -> Tensor:
@@ -148,22 +176,29 @@ class SliceNetwork(nn.Module):
             grid: h and w.
         """
         b, (h, w) = own.shape[0], grid
-        conv = self.near[stage - 1]
-        assert isinstance(conv, nn.Conv2d)  # for the type checker
-        assert conv.bias is not None
-        reach = conv.kernel_size[0] // 2
+        layer = self.near[stage - 1]
+        reach = PATTERNS[self.pattern].kernels[stage - 1] // 2
         wide = F.pad(own.view(b, h, w, -1), (0, 0, reach, reach, reach, reach)).flatten(1, 2)
         seen = wide[:, _neighbours(h, w, self.pattern, stage, own.device)].flatten(2)  # [B, P, taps * width]
-        taps = [(row + reach, column + reach) for row, column in PATTERNS[self.pattern].masks[stage - 1]]
-        kept = torch.stack([conv.weight[:, :, row, column] for row, column in taps], 1).flatten(1)
+        if isinstance(layer, nn.Conv2d):
+            near = F.linear(seen, kept_taps(layer, self.pattern, stage), layer.bias)
+        else:
+            near = layer(seen)
         assert self.from_near is not None
-        out: Tensor = self.from_near(F.linear(seen, kept, conv.bias))
+        out: Tensor = self.from_near(near)
         return out
 
-    def finish(self, first: Tensor) -> tuple[Tensor, Tensor]:
+    def finish(self, first: Tensor, gelu: Activation) -> tuple[Tensor, Tensor]:
         """Return scales and means from the first hidden layer's sums, [B, P, width] each."""
-        raw = self.output(F.gelu(self.hidden(F.gelu(first))))
+        raw = self.output(gelu(self.hidden(gelu(first))))
         return clamp_through(raw[..., : self.width], SCALE_MIN), raw[..., self.width :]
+
+
+def kept_taps(conv: nn.Conv2d, pattern: str, stage: int) -> Tensor:
+    """Return what a pass's mask leaves of a convolution, [out, taps * in], in the order of its neighbours."""
+    reach = PATTERNS[pattern].kernels[stage - 1] // 2
+    taps = [(row + reach, column + reach) for row, column in PATTERNS[pattern].masks[stage - 1]]
+    return torch.stack([conv.weight[:, :, row, column] for row, column in taps], 1).flatten(1)
 
 
 def entropy_widths(width: int, pattern: str) -> tuple[int, int]:
@@ -185,12 +220,14 @@ class MultistageContext(nn.Module):
         self.splits = list(config.slices)
         widths = [entropy_widths(width, name)[0] for width, name in zip(config.slices, config.patterns, strict=True)]
         self.first_widths = widths
-        self.features_conv = nn.Conv2d(2 * config.latent_channels, sum(config.slices), 5, padding=2)
-        self.features_hidden = nn.Linear(2 * config.latent_channels, sum(widths))
+        features, integer = 2 * config.latent_channels, config.integer
+        self.features_conv = _conv(features, sum(config.slices), 5, integer=integer)
+        self.features_hidden = _linear(features, sum(widths), integer=integer)
         starts = [sum(config.slices[:number]) for number in range(len(config.slices))]
         self.slices = nn.ModuleList(
-            SliceNetwork(*own) for own in zip(starts, config.slices, config.patterns, strict=True)
+            SliceNetwork(*own, integer=integer) for own in zip(starts, config.slices, config.patterns, strict=True)
         )
+        self.gelu = FixedGelu() if integer else None
 
     def walk(self, features: Tensor, code: Tensor, visit: Visitor) -> Tensor:
         """Visit each step in order and return y_hat, float32 [B, h, w, M].
@@ -207,7 +244,8 @@ class MultistageContext(nn.Module):
     def walk_scales(self, features: Tensor, visit: Visitor) -> Tensor:
         """Walk as ``walk`` does, with standard deviations in place of their indexes."""
         b, h, w, _ = features.shape
-        convolved = torch.split(conv_nhwc(self.features_conv, features), self.splits, -1)
+        gelu: Activation = F.gelu if self.gelu is None else self.gelu
+        convolved = torch.split(_convolve(self.features_conv, features), self.splits, -1)
         hidden = torch.split(self.features_hidden(features).flatten(1, 2), self.first_widths, -1)
         decoded: list[Tensor] = []
         first = own = features.new_zeros(0)
@@ -216,24 +254,27 @@ class MultistageContext(nn.Module):
             assert isinstance(network, SliceNetwork)  # for the type checker
             if step.stage == 0:
                 seen = torch.cat(decoded, -1).view(b, h, w, -1) if decoded else None
-                first = hidden[step.slice] + network.channel(convolved[step.slice], seen)
+                first = hidden[step.slice] + network.channel(convolved[step.slice], seen, gelu)
                 own = features.new_zeros(b, h * w, step.width)
             where = positions(h, w, network.pattern, step.stage, features.device)
             sums = first if step.stages == 1 else first[:, where]
             if step.stage:
                 sums = sums + network.nearby(own, step.stage, (h, w))
-            scales, means = network.finish(sums)
+            scales, means = network.finish(sums, gelu)
             own = own.index_copy(1, where, visit(step, where, means, scales))
             if step.stage == step.stages - 1:
                 decoded.append(own)
-        return torch.cat(decoded, -1).view(b, h, w, -1)
+        return torch.cat(decoded, -1).view(b, h, w, -1).float()
 
 
 @functools.lru_cache(maxsize=8)
-def _boundaries(device: torch.device) -> Tensor:
-    """Return the scale table without its last entry, float32 [63]."""
+def _boundaries(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return the scale table without its last entry, [63]; for fixed point, which is float64, on its grid."""
     with torch.inference_mode(mode=False):
-        return torch.tensor(scale_table()[:-1], dtype=torch.float32, device=device)
+        table = torch.tensor(scale_table()[:-1], dtype=torch.float64)
+        if dtype == torch.float64:
+            table = torch.round(table * UNIT) / UNIT
+        return table.to(device, dtype)
 
 
 def scale_table() -> list[float]:
@@ -243,7 +284,7 @@ def scale_table() -> list[float]:
 
 def scale_index(scales: Tensor) -> Tensor:
     """Return the place of the smallest table entry that is not below each scale, int64."""
-    return torch.bucketize(scales, _boundaries(scales.device))
+    return torch.bucketize(scales, _boundaries(scales.device, scales.dtype))
 
 
 def gaussian_tables() -> Tables:

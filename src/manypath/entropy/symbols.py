@@ -12,6 +12,7 @@ from torch import Tensor
 from manypath.entropy.coder import BandDecoder, BandEncoder, Checksum, RowNumbers, Rows, Symbols
 from manypath.entropy.context import Step, Visitor, at
 from manypath.entropy.escapes import SYMBOL_LIMIT, Escapes
+from manypath.entropy.multistage import MultistageContext
 from manypath.entropy.tables import SKIPPED_INDEX, Tables
 from manypath.errors import FormatError
 from manypath.model import MPAModel
@@ -59,6 +60,7 @@ class SymbolCoder:
 
     def __init__(self, model: MPAModel, latent_tables: Tables, hyper_tables: Tables) -> None:
         self._model = model
+        self._published = isinstance(model.context, MultistageContext)
         self._rows = Rows([latent_tables, hyper_tables], skip=model.context.SKIPS)
         self.slices = len(model.config.slices)
         self.chunks = self.slices + 2
@@ -107,7 +109,8 @@ class SymbolCoder:
                 encoder.end_chunk()
         gained = (y * model.gain(code)[:, None, None]).flatten(1, 2)
         skips = model.context.SKIPS
-        inside = _inside(y, seen) if model.exact else None  # the published network's attention looks far into padding
+        # the published network's attention looks far into padding
+        inside = None if self._published else _inside(y, seen)
 
         def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
             symbols = at(gained[..., step.start : step.start + step.width], where) - means
@@ -210,7 +213,7 @@ class SymbolCoder:
         1536 positions took 59 ms with two threads and 40 ms with one. Changing their number takes a microsecond.
         """
         model, threads = self._model, torch.get_num_threads()
-        few = model.exact and 16 * z[..., 0].numel() <= ONE_THREAD_POSITIONS
+        few = not self._published and 16 * z[..., 0].numel() <= ONE_THREAD_POSITIONS
         if few and threads > 1:
             torch.set_num_threads(1)
         try:

@@ -1,0 +1,124 @@
+"""Post-training quantisation of a published model: its entropy part as integers, its transforms as they are.
+
+Streams are then exact between machines instead of guarded by their checksum. Nothing is trained and no pictures are
+looked at: fixed point of 24 bits holds what the floats hold (``entropy.fixed``). The digest changes, since the two
+kinds of a model do not read each other's streams.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+
+from manypath import checkpoint
+from manypath.aggregation import NormedMLP
+from manypath.config import QUALITY_CODES, TinyLICConfig
+from manypath.entropy.fixed import FixedAffine, FixedGain, FixedGelu
+from manypath.entropy.fixed_hyper import FixedBlock, FixedHyperSynthesis
+from manypath.entropy.multistage import MultistageContext, SliceNetwork, kept_taps
+from manypath.errors import ConfigError
+from manypath.gain import Gain
+from manypath.mixers import NeighbourhoodMixer
+from manypath.model import MPAModel
+from manypath.pyramid import PyramidHyperSynthesis
+from manypath.transforms import Block, Group
+
+
+def quantised(released: checkpoint.Released) -> bytes:
+    """Return a released checkpoint, as a safetensors file, with integer entropy parameters.
+
+    Raises:
+        ConfigError: the model is not of the published family, or its entropy parameters are integers already.
+        CheckpointError: weights too large for fixed point.
+    """
+    given = released.model
+    config = given.config
+    if not isinstance(config, TinyLICConfig) or config.integer:
+        raise ConfigError(f"{config.name!r} has integer entropy parameters already; only tinylic models have floats")
+    model = MPAModel(dataclasses.replace(config, integer=True))
+    kept = {name: value for name, value in given.state_dict().items() if not name.startswith(("h_s.", "context."))}
+    model.load_state_dict(kept, strict=False)  # what is left over is filled in below
+    assert isinstance(given.h_s, PyramidHyperSynthesis)  # for the type checker, as those that follow
+    assert isinstance(given.context, MultistageContext)
+    assert isinstance(model.h_s, FixedHyperSynthesis)
+    assert isinstance(model.context, MultistageContext)
+    with torch.no_grad():
+        _hyper_synthesis(given.h_s, model.h_s)
+        _context(given.context, model.context)
+    return checkpoint.to_bytes(model.config, checkpoint.export(model, released.hyper_tables))
+
+
+def _hyper_synthesis(given: PyramidHyperSynthesis, made: FixedHyperSynthesis) -> None:
+    made.medians.quantise(given.prior.medians)
+    _gain(given.input_gain, made.input_gain)
+    made.gelu.quantise()
+    made.exp.quantise()
+    for group, blocks in zip(given.groups, made.groups, strict=True):
+        assert isinstance(group, Group)
+        assert isinstance(blocks, nn.ModuleList)
+        for block, own in zip(group.blocks, blocks, strict=True):
+            assert isinstance(block, Block)
+            assert isinstance(own, FixedBlock)
+            _block(block, own)
+    for up, fixed in zip(given.ups, made.ups, strict=True):
+        assert isinstance(up, nn.ConvTranspose2d)
+        _affine(up.weight.permute(1, 2, 3, 0), up.bias, fixed)  # [in, out, 3, 3] -> [out, 3, 3, in]
+
+
+def _block(given: Block, made: FixedBlock) -> None:
+    mixer, mlp = given.mixer, given.main_mlp
+    assert isinstance(mixer, NeighbourhoodMixer)
+    assert isinstance(mlp, NormedMLP)
+    weight, bias = _after_norm(mixer.norm, mixer.qkv)
+    queries = weight.shape[1]
+    scale = mixer.head**-0.5
+    weight[:queries] *= scale
+    bias[:queries] *= scale
+    _affine(weight, bias, made.qkv)
+    made.bias.quantise(mixer.bias)
+    _affine(mixer.project.weight, mixer.project.bias, made.project)
+    _gain(given.mixer_gain, made.mixer_gain)
+    _affine(*_after_norm(mlp.norm, mlp.expand), made.expand)
+    _affine(mlp.project.weight, mlp.project.bias, made.shrink)
+    _gain(given.mlp_gain, made.mlp_gain)
+
+
+def _context(given: MultistageContext, made: MultistageContext) -> None:
+    assert isinstance(made.gelu, FixedGelu)
+    made.gelu.quantise()
+    _layer(given.features_conv, made.features_conv)
+    _layer(given.features_hidden, made.features_hidden)
+    for network, own in zip(given.slices, made.slices, strict=True):
+        assert isinstance(network, SliceNetwork)
+        assert isinstance(own, SliceNetwork)
+        for stage, (near, fixed) in enumerate(zip(network.near, own.near, strict=True), 1):
+            assert isinstance(near, nn.Conv2d)
+            _affine(kept_taps(near, network.pattern, stage), near.bias, fixed)
+        for name, layer in network.named_children():
+            if name != "near":
+                _layer(layer, own.get_submodule(name))
+
+
+def _layer(given: nn.Module, made: nn.Module) -> None:
+    """Quantise a linear layer or a convolution."""
+    assert isinstance(given, nn.Linear | nn.Conv2d)
+    weight = given.weight.permute(0, 2, 3, 1) if isinstance(given, nn.Conv2d) else given.weight
+    _affine(weight, given.bias, made)
+
+
+def _affine(weight: Tensor, bias: Tensor | None, made: nn.Module) -> None:
+    assert isinstance(made, FixedAffine)
+    made.quantise(weight, bias)
+
+
+def _gain(given: Gain, made: FixedGain) -> None:
+    made.quantise(torch.exp2(copy.deepcopy(given).double().log2_at(torch.arange(QUALITY_CODES))))
+
+
+def _after_norm(norm: nn.LayerNorm, layer: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of a layer, float64, with the factors and offsets of the norm before it."""
+    weight = layer.weight.double()
+    return weight * norm.weight.double(), layer.bias.double() + weight @ norm.bias.double()
