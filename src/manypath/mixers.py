@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from manypath import row_attention
 from manypath.attention import neighbourhood_attention
 from manypath.errors import ConfigError
 
@@ -93,10 +94,21 @@ class NeighbourhoodMixer(nn.Module):
 
     def hidden(self, x: Tensor) -> Tensor:
         """Everything before the last layer."""
-        b, h, w, _ = x.shape
+        b, h, w, c = x.shape
+        if not row_attention.refusal(x, c // self.head, self.window):
+            return torch.cat([self._by_rows(own) for own in torch.split(x, 1)])
         query, key, value = self._queries_keys_values(x).view(b, h, w, 3, -1, self.head).unbind(3)
         attended = neighbourhood_attention(query, key, value, self.bias, self.window)
         return attended.reshape(b, h, w, -1)
+
+    def _by_rows(self, x: Tensor) -> Tensor:
+        """Return what ``hidden`` does of [1, h, w, C], as a view of planes."""
+        _, h, w, c = x.shape
+        planes = x.new_empty(3 * c, h * w)
+        for tokens, out in zip(pieces(x.reshape(-1, c)), torch.split(planes, PIECE, 1), strict=True):
+            torch.addmm(self.qkv.bias[:, None], self.qkv.weight, self.norm(tokens).t(), out=out)
+        made = row_attention.row_attention(planes.view(3, -1, self.head, h, w), self.bias)
+        return made.view(1, c, h, w).permute(0, 2, 3, 1)
 
     def _queries_keys_values(self, x: Tensor) -> Tensor:
         """Return [B, h, w, 3C]."""
