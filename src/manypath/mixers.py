@@ -96,7 +96,8 @@ class NeighbourhoodMixer(nn.Module):
         """Everything before the last layer."""
         b, h, w, c = x.shape
         if not row_attention.refusal(x, c // self.head, self.window):
-            return torch.cat([self._by_rows(own) for own in torch.split(x, 1)])
+            made = [self._by_rows(own) for own in torch.split(x, 1)]
+            return torch.cat(made) if len(made) > 1 else made[0]
         query, key, value = self._queries_keys_values(x).view(b, h, w, 3, -1, self.head).unbind(3)
         attended = neighbourhood_attention(query, key, value, self.bias, self.window)
         return attended.reshape(b, h, w, -1)
