@@ -40,6 +40,11 @@ def on_grid(x: Tensor) -> Tensor:
     return x.mul_(UNIT).round_().clamp_(-bound, bound).mul_(1 / UNIT)
 
 
+def _parameter(*shape: int) -> nn.Parameter:
+    """Return what counts as a parameter and is never trained."""
+    return nn.Parameter(torch.zeros(shape, dtype=torch.float64), requires_grad=False)
+
+
 class FixedAffine(nn.Module):
     """Weights [outputs, inputs], whatever they multiply; what linear layers and convolutions share.
 
@@ -53,12 +58,10 @@ class FixedAffine(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.weight: Tensor
+        self.weight = _parameter(outputs, inputs)
         self.shift: Tensor
-        self.bias: Tensor
-        self.register_buffer("weight", torch.zeros(outputs, inputs, dtype=torch.float64))
         self.register_buffer("shift", torch.zeros(outputs, dtype=torch.float64))
-        self.register_buffer("bias", torch.zeros(outputs, dtype=torch.float64))
+        self.bias = _parameter(outputs)
 
     def quantise(self, weight: Tensor, bias: Tensor | None) -> None:
         """Take a float layer's weight, [outputs, ...], and bias.
@@ -209,8 +212,7 @@ class FixedConstant(nn.Module):
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
-        self.value: Tensor
-        self.register_buffer("value", torch.zeros(shape, dtype=torch.float64))
+        self.value = _parameter(*shape)
 
     def quantise(self, value: Tensor) -> None:
         """Take floats."""
