@@ -25,6 +25,11 @@ def pieces(tokens: Tensor) -> tuple[Tensor, ...]:
     return torch.split(tokens, PIECE) if tokens.device.type == "cpu" else (tokens,)
 
 
+def piecewise(x: Tensor) -> bool:
+    """Whether layers may be taken apart and store into given tensors: no gradient is wanted, and no other type."""
+    return not torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type)
+
+
 def conv_nhwc(conv: nn.Module, x: Tensor) -> Tensor:
     """Apply a convolution to [B, h, w, C].
 
@@ -95,7 +100,7 @@ class NeighbourhoodMixer(nn.Module):
     def hidden(self, x: Tensor) -> Tensor:
         """Everything before the last layer."""
         b, h, w, c = x.shape
-        if not row_attention.refusal(x, c // self.head, self.window):
+        if piecewise(x) and not row_attention.refusal(x, c // self.head, self.window):
             made = [self._by_rows(own) for own in torch.split(x, 1)]
             return torch.cat(made) if len(made) > 1 else made[0]
         query, key, value = self._queries_keys_values(x).view(b, h, w, 3, -1, self.head).unbind(3)
@@ -113,7 +118,7 @@ class NeighbourhoodMixer(nn.Module):
 
     def _queries_keys_values(self, x: Tensor) -> Tensor:
         """Return [B, h, w, 3C]."""
-        if torch.is_grad_enabled():
+        if not piecewise(x):
             joint: Tensor = self.qkv(self.norm(x))
             return joint
         made = x.new_empty(*x.shape[:-1], self.qkv.out_features)

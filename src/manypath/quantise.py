@@ -39,8 +39,9 @@ def quantised(released: checkpoint.Released) -> bytes:
     if not isinstance(config, TinyLICConfig) or config.integer:
         raise ConfigError(f"{config.name!r} has integer entropy parameters already; only tinylic models have floats")
     model = MPAModel(dataclasses.replace(config, integer=True))
-    kept = {name: value for name, value in given.state_dict().items() if not name.startswith(("h_s.", "context."))}
-    model.load_state_dict(kept, strict=False)  # what is left over is filled in below
+    for name, part in given.named_children():  # all but what is filled in below
+        if name not in ("h_s", "context"):
+            model.get_submodule(name).load_state_dict(part.state_dict())
     assert isinstance(given.h_s, PyramidHyperSynthesis)  # for the type checker, as those that follow
     assert isinstance(given.context, MultistageContext)
     assert isinstance(model.h_s, FixedHyperSynthesis)

@@ -32,7 +32,7 @@ from manypath.aggregation import (
 from manypath.config import ADAPTERS, LATENT_PIXELS, TOKEN_PIXELS, WINDOW_PIXELS, EdgeConfig
 from manypath.gain import Gain
 from manypath.image import from_tokens, to_tokens
-from manypath.mixers import PIECE, Mixer, conv_nhwc, leaky, make_mixer, pieces
+from manypath.mixers import PIECE, Mixer, conv_nhwc, leaky, make_mixer, pieces, piecewise
 
 MAIN = "main"
 LOW = "low"  # the analysis' cheap path, for what needs few bits
@@ -65,7 +65,7 @@ class Trace(NamedTuple):
 
 def _add_scaled(x: Tensor, hidden: Tensor, last: nn.Linear, gain: Tensor) -> Tensor:
     """Return ``x + gain * last(hidden)`` with gain [B, C]; a batch of one gain folds it into the weights."""
-    if gain.shape[0] == 1 and not torch.is_grad_enabled():
+    if gain.shape[0] == 1 and piecewise(x):
         scale = gain[0].to(last.weight.dtype)
         weight, bias = (last.weight * scale[:, None]).t(), last.bias * scale
         out = torch.empty_like(x, memory_format=torch.contiguous_format)
@@ -200,7 +200,7 @@ class Block(nn.Module):
 
 def _in_place(x: Tensor, gain: Tensor) -> bool:
     """Whether tokens may be changed piece by piece: on a CPU, with one gain for all, where no gradient is wanted."""
-    return x.device.type == "cpu" and gain.shape[0] == 1 and not torch.is_grad_enabled()
+    return x.device.type == "cpu" and gain.shape[0] == 1 and piecewise(x)
 
 
 class Group(nn.Module):

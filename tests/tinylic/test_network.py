@@ -8,6 +8,7 @@ from torch import Tensor
 
 from benchmarks.published_order.context import PublishedContext
 from manypath.aggregation import Scope, route, soft_mask
+from manypath.checkpoint import random_model
 from manypath.config import PRESETS, TINYLIC, ModelConfig, TinyLICConfig
 from manypath.entropy.context import Step
 from manypath.entropy.multistage import PATTERNS, positions, scale_index, scale_table, schedule
@@ -16,7 +17,7 @@ from manypath.gain import main_share
 from manypath.model import MPAModel
 from manypath.pyramid import picture_kit
 from manypath.transforms import LOW, Group, Routing
-from tests.tinylic.conftest import code_of, with_sides
+from tests.tinylic.conftest import code_of, relative_error, with_sides
 
 TINY = PRESETS["tinylic-tiny"]
 
@@ -193,3 +194,14 @@ def test_a_configuration_survives_its_json_and_a_strange_family_does_not() -> No
     assert ModelConfig.from_json(PRESETS["edge"].to_json()) == PRESETS["edge"]
     with pytest.raises(ConfigError, match="family"):
         ModelConfig.from_json(config.to_json().replace('"tinylic"', '"other"', 1))
+
+
+@pytest.mark.parametrize("preset", ["tiny", "tinylic-tiny"])
+def test_automatic_types_serve_without_gradients_as_with_them(preset: str) -> None:
+    model = random_model(preset).model
+    x = torch.rand(1, 64, 128, 3)
+    made = []
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients), torch.autocast("cpu", torch.bfloat16):
+            made.append(model(x, code_of(4)).x_hat.detach().float())
+    assert relative_error(made[1], made[0]) < 0.03  # of bfloat16

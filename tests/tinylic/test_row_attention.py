@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from manypath import row_attention
+from manypath import row_attention, row_kernels
 from manypath.attention import tiled_attention
 from manypath.mixers import NeighbourhoodMixer
-from manypath.row_kernels import LANES
 
 HEAD = 16
+LANES = row_kernels.LANES
 
 
 def both(height: int, width: int, heads: int, spread: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -88,6 +88,10 @@ def test_who_is_not_served_is_told_why() -> None:
         assert "multiple of 4" in row_attention.refusal(x[..., :6], 1, 7)
         assert "narrower" in row_attention.refusal(x[:, :6], 2, 7)
         assert not row_attention.refusal(x, 2, 7)
+
+
+def test_both_halves_speak_of_one_window() -> None:
+    assert row_attention.WINDOW == row_kernels.WINDOW  # written twice: the one must not import the other's Numba
 
 
 def test_numba_is_not_imported_before_it_is_needed() -> None:

@@ -234,7 +234,7 @@ class FixedConstant(nn.Module):
 
 
 class Lookup(nn.Module):
-    """A function of one value by its table, int64 [65536]: whoever looks it up gets the same number."""
+    """A function of one value by its table, whole numbers in float64 [65536]: whoever looks it up gets the same."""
 
     STORED: ClassVar[tuple[str, ...]] = ("table",)
 
