@@ -19,9 +19,9 @@ from manypath.errors import ManypathError
 from manypath.path import Path
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
-from services.common.client import ENCODER_SERVICE, channel_options
-from services.common.inference_client import InferenceClient
-from services.decoder import answers
+from manypath_services.common.client import ENCODER_SERVICE, channel_options
+from manypath_services.decoder import answers
+from manypath_services.inference.client import InferenceClient
 
 Image = npt.NDArray[np.uint8]
 Labels = list[tuple[str, float]]  # name and probability, best first

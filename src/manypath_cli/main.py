@@ -28,7 +28,7 @@ examples:
 
 """
 
-_OURS = {"manypath", "manypath_api", "manypath_cli", "manypath_lab", "services"}
+_OURS = {"manypath", "manypath_api", "manypath_cli", "manypath_lab", "manypath_services"}
 
 
 class Command(NamedTuple):

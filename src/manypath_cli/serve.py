@@ -12,7 +12,7 @@ from manypath_cli.exits import UsageError
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from services.common.settings import ServiceSettings
+    from manypath_services.common.settings import ServiceSettings
 
 _SERVICES = {"encoder": "EncoderSettings", "decoder": "DecoderSettings", "worker": "WorkerSettings"}
 
@@ -62,7 +62,7 @@ def serve(args: argparse.Namespace) -> int:
     Raises:
         UsageError: a setting is unknown or bad.
     """
-    module = importlib.import_module(f"services.{args.service}.settings")
+    module = importlib.import_module(f"manypath_services.{args.service}.settings")
     settings_class: type[ServiceSettings] = getattr(module, _SERVICES[args.service])
     if args.explain:
         print(_explanation(args.service, settings_class))
@@ -73,13 +73,13 @@ def serve(args: argparse.Namespace) -> int:
         if not equals:
             raise UsageError(f"--set takes NAME=VALUE, got {setting!r}")
         os.environ[f"{prefix}{name.upper()}"] = value
-    from services.common.settings import SettingsError
+    from manypath_services.common.settings import SettingsError
 
     try:
         settings_class.load()
     except SettingsError as err:
         raise UsageError(str(err)) from err
-    return int(importlib.import_module(f"services.{args.service}.__main__").main())
+    return int(importlib.import_module(f"manypath_services.{args.service}.__main__").main())
 
 
 def _explanation(service: str, settings_class: type[ServiceSettings]) -> str:

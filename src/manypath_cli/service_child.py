@@ -28,4 +28,4 @@ def end_with_parent() -> None:
 if __name__ == "__main__":
     service = sys.argv.pop(1)
     end_with_parent()
-    runpy.run_module(f"services.{service}", run_name="__main__", alter_sys=True)
+    runpy.run_module(f"manypath_services.{service}", run_name="__main__", alter_sys=True)

@@ -14,7 +14,7 @@ from PIL import Image
 from manypath.codec import Codec
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
-from services.common.client import DECODER_SERVICE, ENCODER_SERVICE, channel_options
+from manypath_services.common.client import DECODER_SERVICE, ENCODER_SERVICE, channel_options
 from tests.services.serving import MODEL, SECONDS, as_array, as_file, as_raw, photo, refusal
 
 

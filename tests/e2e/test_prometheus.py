@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import pytest
 
 from manypath_api.v1 import codec_pb2 as pb
-from services.common.client import DECODER_SERVICE, ENCODER_SERVICE
+from manypath_services.common.client import DECODER_SERVICE, ENCODER_SERVICE
 from tests.services.conftest import loop, start  # noqa: F401  (fixtures)
 from tests.services.serving import SECONDS, as_raw, photo
 

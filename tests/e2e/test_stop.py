@@ -12,7 +12,7 @@ from manypath.codec import Codec
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_cli.service_process import ServiceProcess
-from services.common.client import DECODER_SERVICE, channel_options
+from manypath_services.common.client import DECODER_SERVICE, channel_options
 from tests.services.serving import MODEL, SECONDS, photo
 
 CLIENTS = 6

@@ -17,19 +17,19 @@ from PIL import Image
 from manypath_api.inference import open_inference_pb2_grpc as inference_grpc
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
-from services.common.client import DECODER_SERVICE, ENCODER_SERVICE, channel_options
-from services.common.codec_serving import bring_up
-from services.common.compute import Compute
-from services.common.metrics import CodecMetrics
-from services.common.server import Server
-from services.decoder.servicer import DecoderServicer
-from services.decoder.settings import DecoderSettings
-from services.encoder.servicer import EncoderServicer
-from services.encoder.settings import EncoderSettings
-from services.worker.metrics import WorkerMetrics
-from services.worker.model import load_repository
-from services.worker.servicer import SERVICE, InferenceServicer
-from services.worker.settings import WorkerSettings
+from manypath_services.codec.metrics import CodecMetrics
+from manypath_services.codec.serving import bring_up
+from manypath_services.common.client import DECODER_SERVICE, ENCODER_SERVICE, channel_options
+from manypath_services.common.compute import Compute
+from manypath_services.common.server import Server
+from manypath_services.decoder.servicer import DecoderServicer
+from manypath_services.decoder.settings import DecoderSettings
+from manypath_services.encoder.servicer import EncoderServicer
+from manypath_services.encoder.settings import EncoderSettings
+from manypath_services.worker.metrics import WorkerMetrics
+from manypath_services.worker.model import load_repository
+from manypath_services.worker.servicer import SERVICE, InferenceServicer
+from manypath_services.worker.settings import WorkerSettings
 
 MODEL = "tiny-random"
 SECONDS = 60.0  # no call of a test takes that long; a hang becomes an error

@@ -8,10 +8,10 @@ from typing import Self
 
 import pytest
 
-from services.common import logs
-from services.common.compute import Compute
-from services.common.errors import ExpiredError, OverloadedError
-from services.common.metrics import ServiceMetrics
+from manypath_services.common import logs
+from manypath_services.common.compute import Compute
+from manypath_services.common.errors import ExpiredError, OverloadedError
+from manypath_services.common.metrics import ServiceMetrics
 
 
 class Blocked:

@@ -6,7 +6,7 @@ import io
 import json
 import logging
 
-from services.common.logs import JsonFormatter, request_id
+from manypath_services.common.logs import JsonFormatter, request_id
 
 
 def lines(log) -> list[dict]:

@@ -7,11 +7,11 @@ import pytest
 
 from manypath.bitstream import pack, parse
 from manypath.codec import Codec
-from services.common import codec_ready
-from services.common.codec_ready import SelfCheckError, check_picture, foreign_stream, load_codec
-from services.common.entry import StartError
-from services.common.metrics import CodecMetrics
-from services.decoder.settings import DecoderSettings
+from manypath_services.codec import ready
+from manypath_services.codec.metrics import CodecMetrics
+from manypath_services.codec.ready import SelfCheckError, check_picture, foreign_stream, load_codec
+from manypath_services.common.entry import StartError
+from manypath_services.decoder.settings import DecoderSettings
 from tests.services.serving import MODEL
 
 
@@ -28,7 +28,7 @@ def test_the_check_picture_is_the_same_everywhere():
 
 def test_a_shipped_model_has_a_self_check_stream_from_another_process():
     digest = Codec.load("edge").model_digest
-    cure = "new weights need: python -m services.common.codec_ready edge"
+    cure = "new weights need: python -m manypath_services.codec.ready edge"
     stream = foreign_stream(digest)
     assert stream is not None, cure
     assert parse(stream).model_digest.hex() == digest
@@ -37,7 +37,7 @@ def test_a_shipped_model_has_a_self_check_stream_from_another_process():
 def test_a_machine_that_computes_other_symbols_does_not_serve(codec, monkeypatch):
     stream = parse(codec.encode(check_picture()))
     other = pack(stream._replace(symbols_checksum=stream.symbols_checksum ^ 1))  # as another machine wrote it
-    monkeypatch.setattr(codec_ready, "foreign_stream", lambda _: other)
+    monkeypatch.setattr(ready, "foreign_stream", lambda _: other)
     metrics = CodecMetrics("decoder", "test")
     with pytest.raises(SelfCheckError, match="the shipped self-check stream does not decode"):
         load_codec(DecoderSettings.load(model=MODEL), metrics)
@@ -47,7 +47,7 @@ def test_a_machine_that_computes_other_symbols_does_not_serve(codec, monkeypatch
 def test_a_server_that_fails_its_check_stays_not_serving_and_stops_its_start(start, codec, monkeypatch):
     stream = parse(codec.encode(check_picture()))
     other = pack(stream._replace(symbols_checksum=stream.symbols_checksum ^ 1))
-    monkeypatch.setattr(codec_ready, "foreign_stream", lambda _: other)
+    monkeypatch.setattr(ready, "foreign_stream", lambda _: other)
     running = start("decoder", ready=False)
     with pytest.raises(StartError, match="self-check"):
         running.become_ready()

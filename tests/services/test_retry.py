@@ -11,10 +11,10 @@ import pytest
 
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
-from services.common.client import DECODER_SERVICE, channel_options, connect
-from services.common.metrics import CodecMetrics
-from services.encoder.settings import EncoderSettings
-from services.encoder.uplink import Uplink
+from manypath_services.codec.metrics import CodecMetrics
+from manypath_services.common.client import DECODER_SERVICE, channel_options, connect
+from manypath_services.encoder.settings import EncoderSettings
+from manypath_services.encoder.uplink import Uplink
 from tests.services.serving import SECONDS, refusal
 
 MEGABYTE = bytes(1_000_000)

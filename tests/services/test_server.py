@@ -11,8 +11,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from manypath_api.v1 import codec_pb2 as pb
-from services.common.client import DECODER_SERVICE, ENCODER_SERVICE
-from services.common.logs import JsonFormatter
+from manypath_services.common.client import DECODER_SERVICE, ENCODER_SERVICE
+from manypath_services.common.logs import JsonFormatter
 from tests.services.serving import SECONDS, as_raw, photo, refusal
 
 SERVING = health_pb2.HealthCheckResponse.SERVING

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from services.common.settings import SettingsError
-from services.decoder.settings import DecoderSettings
-from services.encoder.settings import EncoderSettings
+from manypath_services.common.settings import SettingsError
+from manypath_services.decoder.settings import DecoderSettings
+from manypath_services.encoder.settings import EncoderSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +81,7 @@ def test_a_process_that_cannot_start_says_why_and_exits_with_1(service, key, val
     told = {"PORT": "0", "METRICS_PORT": "0", "DRAIN_SECONDS": "0", key: value}
     environment = {f"MANYPATH_{service.upper()}_{name}": text for name, text in told.items()}
     environment |= {"PATH": "", "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
-    command = [sys.executable, "-m", f"services.{service}"]
+    command = [sys.executable, "-m", f"manypath_services.{service}"]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 1, run.stderr
     assert said in run.stderr

@@ -8,8 +8,8 @@ import grpc
 import pytest
 
 import manypath.errors
-from services.common.errors import DownstreamError, OverloadedError
-from services.common.status import CODES, status_of
+from manypath_services.common.errors import DownstreamError, OverloadedError
+from manypath_services.common.status import CODES, status_of
 
 EXPECTED = {
     "ImageError": "INVALID_ARGUMENT",

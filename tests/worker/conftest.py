@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
-from services.common.compute import Compute
-from services.common.server import Server
-from services.worker.metrics import WorkerMetrics
-from services.worker.model import load_repository
-from services.worker.servicer import SERVICE, InferenceServicer
-from services.worker.settings import WorkerSettings
+from manypath_services.common.compute import Compute
+from manypath_services.common.server import Server
+from manypath_services.worker.metrics import WorkerMetrics
+from manypath_services.worker.model import load_repository
+from manypath_services.worker.servicer import SERVICE, InferenceServicer
+from manypath_services.worker.settings import WorkerSettings
 from tests.worker.models import colours_graph, prepared_graph, write_model
 
 Serve = Callable[..., AbstractAsyncContextManager[str]]

@@ -12,7 +12,7 @@ import pytest
 
 from manypath_api.inference import open_inference_pb2 as pb
 from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
-from services.common.inference_client import (
+from manypath_services.inference.client import (
     ClassMap,
     InferenceClient,
     InferenceError,
@@ -20,7 +20,7 @@ from services.common.inference_client import (
     Kind,
     Label,
 )
-from services.common.picture_input import Normalisation
+from manypath_services.inference.picture_input import Normalisation
 from tests.worker.conftest import Serve
 
 Image = npt.NDArray[np.uint8]

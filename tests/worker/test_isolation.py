@@ -16,9 +16,9 @@ class Forbid:
             raise ModuleNotFoundError(f"{name} is not installed here", name=name)
 
 sys.meta_path.insert(0, Forbid())
-import services.worker.__main__
-import services.common.inference_client
-from services.worker.model import load_repository
+import manypath_services.worker.__main__
+import manypath_services.inference.client
+from manypath_services.worker.model import load_repository
 models = load_repository(__import__("pathlib").Path(sys.argv[1]))
 print(sorted(models), "torch" in sys.modules)
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.worker.model import InputError, ModelError, load_model, load_repository
+from manypath_services.worker.model import InputError, ModelError, load_model, load_repository
 from tests.worker.models import colours_graph, light_graph, write_model
 
 Damage = Callable[[Path], object]

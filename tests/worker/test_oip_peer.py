@@ -15,7 +15,7 @@ import pytest
 from google.protobuf import descriptor_pb2
 
 from manypath_api.inference import open_inference_pb2 as pb
-from services.common.inference_client import InferenceClient, InferenceError, Label
+from manypath_services.inference.client import InferenceClient, InferenceError, Label
 from tests.oip_peer.install import DEFAULT_FOLDER
 from tests.worker.conftest import Serve
 

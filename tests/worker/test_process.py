@@ -21,8 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from manypath_api.inference import open_inference_pb2 as pb
 from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
-from services.common.inference_client import InferenceClient, Label
-from services.worker.servicer import SERVICE
+from manypath_services.inference.client import InferenceClient, Label
+from manypath_services.worker.servicer import SERVICE
 from tests.worker.models import slow_graph, write_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +45,7 @@ def environment(**settings: object) -> dict[str, str]:
 def running(models: Path, **settings: object) -> Iterator[Running]:
     """A worker that says it is serving; its log goes on being read when it ends."""
     env = environment(models=models, host="127.0.0.1", port=0, metrics_port=0, drain_seconds=0, **settings)
-    command = [sys.executable, "-m", "services.worker"]
+    command = [sys.executable, "-m", "manypath_services.worker"]
     with subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
@@ -153,7 +153,7 @@ def test_a_request_that_was_accepted_is_answered_though_the_worker_is_told_to_st
     ],
 )
 def test_a_worker_that_cannot_start_says_why(settings: dict[str, str], message: str) -> None:
-    command = [sys.executable, "-m", "services.worker"]
+    command = [sys.executable, "-m", "manypath_services.worker"]
     ran = subprocess.run(command, env=environment(**settings), cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert message in ran.stderr
@@ -168,7 +168,7 @@ def test_a_model_whose_bytes_changed_is_not_served(repository: Path, tmp_path: P
     graph = bytearray((folder / "model.onnx").read_bytes())
     graph[-1] ^= 1
     (folder / "model.onnx").write_bytes(graph)
-    command = [sys.executable, "-m", "services.worker"]
+    command = [sys.executable, "-m", "manypath_services.worker"]
     ran = subprocess.run(
         command, env=environment(models=tmp_path), cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -11,7 +11,7 @@ import pytest
 
 from manypath_api.inference import open_inference_pb2 as pb
 from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
-from services.common.tensors import Array, read_tensor
+from manypath_services.inference.tensors import Array, read_tensor
 from tests.worker.conftest import Serve
 from tests.worker.models import slow_graph, write_model
 

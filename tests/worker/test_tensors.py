@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from manypath_api.inference import open_inference_pb2 as pb
-from services.common.tensors import Array, TensorError, datatype_of, read_tensor, write_raw
+from manypath_services.inference.tensors import Array, TensorError, datatype_of, read_tensor, write_raw
 
 Input = pb.ModelInferRequest.InferInputTensor
 

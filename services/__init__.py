@@ -1,1 +1,0 @@
-"""The servers: encoder at the edge, decoder in the cloud, workers behind it."""

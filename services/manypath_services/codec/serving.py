@@ -1,0 +1,84 @@
+"""What encoder and decoder share: a codec, a thread to run it in, and their life. Not for the worker."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Generic, TypeVar
+
+from manypath.codec import Codec
+from manypath.errors import ManypathError
+from manypath_services.codec.metrics import CodecMetrics
+from manypath_services.codec.ready import SelfCheckError, load_codec
+from manypath_services.codec.settings import CodecSettings
+from manypath_services.common.compute import Compute
+from manypath_services.common.entry import StartError
+from manypath_services.common.errors import NotReadyError
+from manypath_services.common.server import Server, until_signal
+
+Settings = TypeVar("Settings", bound=CodecSettings)
+
+
+class CodecServicer(Generic[Settings]):
+    """A servicer that runs a codec, one request at a time, outside the event loop.
+
+    Args:
+        settings: of the service.
+        metrics: where pictures, bytes and seconds are counted.
+
+    Attributes:
+        settings: as given.
+        metrics: as given.
+        codec: None until the model is loaded.
+        compute: the thread that the codec runs in.
+    """
+
+    def __init__(self, settings: Settings, metrics: CodecMetrics) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.codec: Codec | None = None
+        self.compute = Compute(metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds)
+
+    def loaded(self) -> Codec:
+        """Return the codec.
+
+        Raises:
+            NotReadyError: it is still loading.
+        """
+        if self.codec is None:
+            raise NotReadyError("the model is still loading; come again")
+        return self.codec
+
+    async def close(self) -> None:
+        """Finish what was accepted; call it after the server has stopped."""
+        await asyncio.to_thread(self.compute.close)
+
+
+async def serve_until_signal(server: Server, servicer: CodecServicer[Settings]) -> None:
+    """Listen at once, become ready when the model is loaded and checked, and stop at a signal.
+
+    Raises:
+        StartError: the model cannot be loaded, or fails its self-check.
+        OSError: a port is taken.
+    """
+    signalled = asyncio.create_task(until_signal())
+    await server.start()
+    try:
+        await bring_up(server, servicer)
+        await signalled
+    finally:
+        signalled.cancel()
+        await server.stop()
+        await servicer.close()
+
+
+async def bring_up(server: Server, servicer: CodecServicer[Settings]) -> None:
+    """Load the model beside the event loop, which answers health checks meanwhile; then serve.
+
+    Raises:
+        StartError: the model cannot be loaded, or fails its self-check.
+    """
+    try:
+        servicer.codec = await asyncio.to_thread(load_codec, servicer.settings, servicer.metrics)
+    except (ManypathError, SelfCheckError) as err:
+        raise StartError(str(err)) from err
+    await server.become_ready()

@@ -1,0 +1,1 @@
+"""What every server needs: its life, its boundary, its clients; knows neither the codec nor a network."""

@@ -1,0 +1,62 @@
+"""How a service process begins and ends: settings, logs, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from typing import TypeVar
+
+from manypath_services.common import logs, process
+from manypath_services.common.settings import ServiceSettings, SettingsError
+
+EXIT_STARTED = 0
+EXIT_CANNOT_START = 1
+
+_log = logging.getLogger(__name__)
+_Settings = TypeVar("_Settings", bound=ServiceSettings)
+
+
+class StartError(Exception):
+    """What stops start-up and needs no stack trace to be understood."""
+
+
+def run(service: str, settings_class: type[_Settings], serve: Callable[[_Settings], Awaitable[None]]) -> int:
+    """Run a service until a signal ends it.
+
+    Args:
+        service: "encoder", "decoder" or "worker".
+        settings_class: read from the environment.
+        serve: starts, serves until a signal, and stops; imports what computes only when called.
+
+    Returns:
+        The process's exit code: 0 after a signal, 1 if it could not start.
+    """
+    try:
+        settings = settings_class.load()
+    except SettingsError as err:
+        print(f"{service}: {err}", file=sys.stderr)  # noqa: T201  (there is no log yet)
+        return EXIT_CANNOT_START
+    process.prepare(settings.threads)
+    logs.configure(service, settings.log_level)
+
+    async def body() -> None:
+        await serve(settings)
+
+    try:
+        asyncio.run(body())
+    except (OSError, StartError) as err:
+        _log.error("cannot start: %s", err)
+        return EXIT_CANNOT_START
+    return EXIT_STARTED
+
+
+def version() -> str:
+    """Return this software's version."""
+    try:
+        return installed_version("manypath")
+    except PackageNotFoundError:
+        return "0+uninstalled"

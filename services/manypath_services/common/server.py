@@ -1,0 +1,176 @@
+"""A gRPC server's life: port, health, reflection, readiness, and an end that loses no accepted request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import Any
+
+from grpc import StatusCode, aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from manypath_services.common.boundary import Boundary
+from manypath_services.common.errors import NotReadyError, ServiceError, StoppingError
+from manypath_services.common.metrics import MetricsServer, ServiceMetrics
+from manypath_services.common.settings import ServiceSettings
+
+_log = logging.getLogger(__name__)
+
+
+class _State(Enum):
+    LOADING = auto()
+    SERVING = auto()
+    DRAINING = auto()
+    STOPPING = auto()
+
+
+# Seconds for which new calls are told that the server stops. gRPC cuts off calls that are on their way when a
+# port closes: their callers would see CANCELLED, which nobody retries.
+_FAREWELL_SECONDS = 0.1
+_OTHER_CALLS = 256  # at once beside those that wait for compute: health watches, one a client, and the like
+
+
+class Server:
+    """One gRPC server and its metrics port.
+
+    Register servicers on ``grpc``, then ``start``, then ``become_ready`` when the model is loaded: until then
+    health says NOT_SERVING and calls are refused as unavailable.
+
+    Args:
+        settings: of the service.
+        metrics: that the metrics port shows.
+        services: full names, each with its health.
+
+    Attributes:
+        grpc: where servicers are registered.
+        port: of gRPC; known after ``start``.
+        metrics_port: of HTTP; known after ``start``.
+    """
+
+    def __init__(self, settings: ServiceSettings, metrics: ServiceMetrics, services: Sequence[str]) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._services = tuple(services)
+        self._state = _State.LOADING
+        self._metrics_server: MetricsServer | None = None
+        self._boundary = Boundary(metrics, self._refusal)
+        self.grpc = aio.server(
+            interceptors=[self._boundary],
+            # an outer guard for memory, each call holds its message; the queue's own limit gives the reason
+            maximum_concurrent_rpcs=settings.queue_limit + _OTHER_CALLS,
+            options=_options(settings.max_message_bytes),
+        )
+        self._health = _Health()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
+        reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc)
+        self.port = 0
+        self.metrics_port = 0
+
+    async def start(self) -> None:
+        """Listen, NOT_SERVING.
+
+        Raises:
+            OSError: a port is taken.
+        """
+        settings = self._settings
+        address = f"{settings.host}:{settings.port}"
+        try:
+            self.port = self.grpc.add_insecure_port(address)
+        except RuntimeError as err:
+            raise OSError(f"cannot listen on {address}: {err}") from err
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._metrics_server = MetricsServer(self._metrics, settings.host, settings.metrics_port)
+        self.metrics_port = self._metrics_server.port
+        await self.grpc.start()
+        _log.info("listening", extra={"port": self.port, "metrics_port": self.metrics_port})
+
+    async def become_ready(self) -> None:
+        """Serve: everything is loaded, warmed and checked."""
+        if self._state is _State.LOADING:
+            self._state = _State.SERVING
+            await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+            _log.info("serving")
+
+    async def stop(self) -> None:
+        """End: NOT_SERVING, wait for clients to move away, refuse new calls, finish the accepted ones."""
+        self._state = _State.DRAINING
+        await self._health.enter_graceful_shutdown()
+        _log.info("draining", extra={"drain_seconds": self._settings.drain_seconds})
+        await asyncio.sleep(self._settings.drain_seconds)
+        self._state = _State.STOPPING
+        try:
+            await asyncio.wait_for(self._boundary.wait_idle(), self._settings.grace_seconds)
+        except TimeoutError:
+            _log.warning("calls are cut off after their grace")
+        await asyncio.sleep(_FAREWELL_SECONDS)  # who was just answered asks again, and is told as well
+        stopped = asyncio.create_task(self.grpc.stop(_FAREWELL_SECONDS))
+        await asyncio.sleep(0)  # no new call comes in from here on
+        self._health.end_watches()
+        await stopped
+        if self._metrics_server is not None:
+            await asyncio.to_thread(self._metrics_server.close)
+        _log.info("stopped")
+
+    def _refusal(self) -> ServiceError | None:
+        if self._state is _State.LOADING:
+            return NotReadyError("the model is still loading; come again")
+        if self._state is _State.STOPPING:
+            return StoppingError("the server is stopping; ask another one, or come again")
+        return None
+
+    async def _set_health(self, status: int) -> None:
+        for name in ("", *self._services):
+            await self._health.set(name, status)
+
+
+class _Health(health.aio.HealthServicer):  # type: ignore[misc, name-defined]  # aio is bound at run time
+    """Health whose watches end with the server; each would hold a stop until the end of its grace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ending = asyncio.Event()
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:  # noqa: N802
+        """Tell each change of health, until the server stops."""
+        watch = asyncio.ensure_future(super().Watch(request, context))
+        ending = asyncio.ensure_future(self._ending.wait())
+        try:
+            await asyncio.wait((watch, ending), return_when=asyncio.FIRST_COMPLETED)
+            if watch.done():
+                await watch
+        finally:
+            watch.cancel()
+            ending.cancel()
+        await context.abort(StatusCode.UNAVAILABLE, "the server is stopping")
+
+    def end_watches(self) -> None:
+        """End those under way and refuse new ones."""
+        self._ending.set()
+
+
+async def until_signal() -> None:
+    """Return when the process is asked to end (SIGTERM or SIGINT)."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    await asked.wait()
+
+
+def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        # clients come back through the balancer now and then, and find new servers
+        ("grpc.max_connection_age_ms", 300_000),
+        ("grpc.max_connection_age_grace_ms", 30_000),
+        # clients ping every 60 s, see client.py
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # two servers on one port would share calls in silence
+        ("grpc.so_reuseport", 0),
+    ]

@@ -1,0 +1,226 @@
+"""DecoderService: picks the path, calls the codec, asks the workers, converts back."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+
+from manypath.bitstream import parse_header
+from manypath.codec import Codec, StageTimings, StreamInfo, inspect
+from manypath.errors import BitstreamError, LimitError, RequestError
+from manypath_api.v1 import codec_pb2 as pb
+from manypath_api.v1 import codec_pb2_grpc as pb_grpc
+from manypath_services.codec.messages import (
+    Route,
+    check_reply_size,
+    facts_message,
+    path_names,
+    picture_message,
+    picture_route,
+    score_map_files,
+    task_route,
+    timing_messages,
+)
+from manypath_services.codec.metrics import CodecMetrics
+from manypath_services.codec.serving import CodecServicer
+from manypath_services.decoder.settings import DecoderSettings
+from manypath_services.decoder.workers import Answer, Workers
+
+Image = npt.NDArray[np.uint8]
+_Context = grpc.aio.ServicerContext[Any, Any]
+_ENVELOPE_BYTES = 2**16  # of a message, beside its pictures
+
+
+class _Wanted(NamedTuple):
+    """Routes of one request: pictures to send back, then pictures for workers."""
+
+    pictures: list[Route]
+    tasks: list[Route]
+    picture_format: int
+    score_maps: list[bool]  # of each picture
+
+
+class _Decoded(NamedTuple):
+    pictures: list[pb.DecodedPicture]
+    task_images: list[Image]
+    info: StreamInfo
+    seconds: dict[str, float]
+
+
+class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServicer):
+    """Decodes bitstreams; see ``CodecServicer``."""
+
+    def __init__(self, settings: DecoderSettings, metrics: CodecMetrics) -> None:
+        super().__init__(settings, metrics)
+        self._workers = Workers(settings, metrics)
+
+    async def close(self) -> None:
+        """Finish what was accepted and hang up; call it after the server has stopped."""
+        await super().close()
+        await self._workers.close()
+
+    async def Decode(self, request: pb.DecodeRequest, context: _Context) -> pb.DecodeResponse:
+        """Decode one bitstream along one or more paths."""
+        codec = self.loaded()
+        asked = list(request.pictures) or [pb.PathRequest(path=pb.PATH_PERCEPTUAL)]
+        wanted = _wanted(codec, asked, [], request.picture_format)
+        decoded = await self._decode(codec, request.bitstream, wanted, context)
+        return pb.DecodeResponse(
+            pictures=decoded.pictures,
+            facts=facts_message(decoded.info),
+            device=codec.device,
+            timings=timing_messages(decoded.seconds),
+        )
+
+    async def Analyze(self, request: pb.AnalyzeRequest, context: _Context) -> pb.AnalyzeResponse:
+        """Decode one bitstream, each task along its path, and ask each task's worker."""
+        codec = self.loaded()
+        if not request.tasks and not request.pictures:
+            raise RequestError("tasks and pictures are both empty; ask for one at least")
+        tasks = [task_route(codec, self._workers.task_of(task), task) for task in request.tasks]
+        wanted = _wanted(codec, request.pictures, tasks, request.picture_format)
+        decoded = await self._decode(codec, request.bitstream, wanted, context)
+        answers = await self._ask(request, decoded.task_images, context)
+        for answer, route in zip(answers, wanted.tasks, strict=True):
+            answer.result.route.CopyFrom(route.message())
+            self.metrics.observe_stages({"worker": answer.seconds}, path=route.used, device=codec.device)
+        if answers:  # they were asked at the same time
+            decoded.seconds["worker"] = max(answer.seconds for answer in answers)
+        response = pb.AnalyzeResponse(
+            results=[answer.result for answer in answers],
+            pictures=decoded.pictures,
+            facts=facts_message(decoded.info),
+            device=codec.device,
+            timings=timing_messages(decoded.seconds),
+        )
+        check_reply_size(response.ByteSize(), self.settings.max_message_bytes)  # masks came on top
+        return response
+
+    async def Inspect(self, request: pb.InspectRequest, context: _Context) -> pb.InspectResponse:
+        """Read a bitstream's header."""
+        codec = self.loaded()
+        with self._counting_rejections():
+            info = inspect(request.bitstream)
+        return pb.InspectResponse(
+            facts=facts_message(info),
+            slices_present=info.slices_present,
+            slices=info.slices,
+            decodable=info.model_digest == codec.model_digest,
+        )
+
+    async def GetCapabilities(
+        self, request: pb.DecoderServiceGetCapabilitiesRequest, context: _Context
+    ) -> pb.DecoderServiceGetCapabilitiesResponse:
+        """Tell which model is loaded, which paths it has and which tasks have a worker."""
+        codec = self.loaded()
+        return pb.DecoderServiceGetCapabilitiesResponse(
+            model=codec.name,
+            model_digest=codec.model_digest,
+            device=codec.device,
+            path_names=path_names(codec.trained_paths),
+            task_names=self._workers.tasks,
+            max_pixels=self.settings.max_pixels,
+            max_message_bytes=self.settings.max_message_bytes,
+            max_paths=self.settings.max_paths,
+        )
+
+    async def _decode(self, codec: Codec, bitstream: bytes, wanted: _Wanted, context: _Context) -> _Decoded:
+        self._check(bitstream, wanted)
+        with self._counting_rejections():
+            computed = await self.compute.run(
+                lambda: self._work(codec, bitstream, wanted), timeout_seconds=context.time_remaining()
+            )
+        decoded = computed.value
+        decoded.seconds["queue"] = computed.wait_seconds
+        self._count(codec, wanted, decoded)
+        check_reply_size(
+            sum(picture.ByteSize() for picture in decoded.pictures),
+            self.settings.max_message_bytes - _ENVELOPE_BYTES,
+        )
+        return decoded
+
+    def _check(self, bitstream: bytes, wanted: _Wanted) -> None:
+        """Refuse what needs no decoding to be refused."""
+        asked = len(wanted.pictures) + len(wanted.tasks)
+        if asked > self.settings.max_paths:
+            raise RequestError(
+                f"a request has at most {self.settings.max_paths} pictures and tasks together, got {asked}"
+            )
+        with self._counting_rejections():
+            header = parse_header(bitstream)
+            pixels = header.width * header.height
+            if pixels > self.settings.max_pixels:
+                raise LimitError(
+                    f"at most {self.settings.max_pixels} pixels are decoded here, "
+                    f"got {header.width}x{header.height} = {pixels}"
+                )
+        if wanted.picture_format == pb.PICTURE_FORMAT_RAW:
+            limit = self.settings.max_message_bytes - _ENVELOPE_BYTES
+            check_reply_size(3 * pixels * len(wanted.pictures), limit)
+
+    def _work(self, codec: Codec, bitstream: bytes, wanted: _Wanted) -> _Decoded:
+        routes = [*wanted.pictures, *wanted.tasks]
+        # the same route twice is decoded once: a fallback for a task is the picture that a person sees
+        different = list(dict.fromkeys(route.decoded for route in routes))
+        timings = StageTimings()
+        reconstructions = codec.reconstruct(bitstream, different, scores=any(wanted.score_maps), timings=timings)
+        made = dict(zip(different, reconstructions, strict=True))
+        begun = time.perf_counter()
+        pictures = [
+            pb.DecodedPicture(
+                picture=picture_message(made[route.decoded].image, wanted.picture_format),
+                route=route.message(),
+                score_maps=score_map_files(made[route.decoded].scores) if score_maps else (),
+            )
+            for route, score_maps in zip(wanted.pictures, wanted.score_maps, strict=True)
+        ]
+        seconds = {"queue": 0.0, **timings.seconds}
+        if pictures:
+            seconds["picture_encode"] = time.perf_counter() - begun
+        task_images = [made[route.decoded].image for route in wanted.tasks]
+        return _Decoded(pictures, task_images, inspect(bitstream), seconds)
+
+    def _count(self, codec: Codec, wanted: _Wanted, decoded: _Decoded) -> None:
+        metrics, info = self.metrics, decoded.info
+        metrics.input_pixels.inc(info.width * info.height)
+        metrics.input_bytes.inc(info.bytes)
+        paths = sorted({route.used for route in [*wanted.pictures, *wanted.tasks]})
+        for path in paths:
+            metrics.observe_rate(path=path, quality=info.quality, size=info.bytes, bpp=info.bpp)
+        # what several paths have in common runs once, so its seconds belong to no single one
+        together = paths[0] if len(paths) == 1 else "several"
+        metrics.observe_stages(decoded.seconds, path=together, device=codec.device)
+        for picture, route in zip(decoded.pictures, wanted.pictures, strict=True):
+            size = len(picture.picture.file) or len(picture.picture.raw.data)
+            metrics.output_bytes.labels(route.used).inc(size)
+
+    async def _ask(self, request: pb.AnalyzeRequest, images: Sequence[Image], context: _Context) -> list[Answer]:
+        raw_mask = request.picture_format == pb.PICTURE_FORMAT_RAW
+        remaining = context.time_remaining()
+        calls = [
+            self._workers.ask(task, image, raw_mask=raw_mask, remaining_seconds=remaining)
+            for task, image in zip(request.tasks, images, strict=True)
+        ]
+        return list(await asyncio.gather(*calls))
+
+    @contextmanager
+    def _counting_rejections(self) -> Iterator[None]:
+        try:
+            yield
+        except BitstreamError as err:
+            name = type(err).__name__.removesuffix("Error")
+            self.metrics.rejected.labels(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()).inc()
+            raise
+
+
+def _wanted(codec: Codec, pictures: Sequence[pb.PathRequest], tasks: list[Route], picture_format: int) -> _Wanted:
+    routes = [picture_route(codec, picture) for picture in pictures]
+    return _Wanted(routes, tasks, picture_format, [picture.score_maps for picture in pictures])

@@ -1,0 +1,69 @@
+"""What the decoder can be told: ``MANYPATH_DECODER_*``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pydantic import Field, field_validator
+
+from manypath_services.codec.settings import CodecSettings
+from manypath_services.common.settings import settings_for
+
+_TASK = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # as the names of paths: a task takes the path called as it is
+_ADDRESS = re.compile(r"(?P<target>.+:\d{1,5})/(?P<model>[^/]+)")
+
+
+class WorkerAddress(NamedTuple):
+    """Where a task's worker is.
+
+    Attributes:
+        target: "host:port".
+        model: its name there.
+    """
+
+    target: str
+    model: str
+
+
+class DecoderSettings(CodecSettings):
+    """The decoder's settings; those that every service has are in ``CodecSettings``."""
+
+    model_config = settings_for("decoder")
+
+    port: int = Field(50052, ge=0, le=65535, description="gRPC port; 0 takes a free one.")
+    metrics_port: int = Field(9102, ge=0, le=65535, description="HTTP port of /metrics; 0 takes a free one.")
+    max_paths: int = Field(8, ge=1, le=64, description="Most pictures and tasks of one request.")
+    workers: Mapping[str, str] = Field(
+        default_factory=dict,
+        description='Worker of each task, as JSON: {"classification": "host:port/model"}; '
+        "classification, segmentation, or a name of your own.",
+    )
+    worker_timeout_seconds: float = Field(
+        10.0, gt=0, le=600, description="Longest wait for a worker; the caller's deadline may be earlier."
+    )
+    segmenter_side: int = Field(
+        480,
+        ge=32,
+        le=16384,
+        description="Longest side, in pixels, of what a segmenter of any size is shown; larger pictures are shrunk for "
+        "it, and the mask is enlarged again.",
+    )
+
+    @field_validator("workers")
+    @classmethod
+    def _check_workers(cls, workers: Mapping[str, str]) -> Mapping[str, str]:
+        for task, address in workers.items():
+            if _TASK.fullmatch(task) is None:
+                raise ValueError(
+                    f"a task's name is a lower-case word of at most 32 letters, digits, - and _; got {task!r}"
+                )
+            if _ADDRESS.fullmatch(address) is None:
+                raise ValueError(f'the worker of {task} must be "host:port/model"; got {address!r}')
+        return workers
+
+    def worker(self, task: str) -> WorkerAddress | None:
+        """Return where the worker of ``task`` is; None if none is configured."""
+        match = _ADDRESS.fullmatch(self.workers.get(task, ""))
+        return WorkerAddress(match["target"], match["model"]) if match else None

@@ -1,0 +1,177 @@
+"""The decoder's workers: one for each task that it was told of."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import NamedTuple, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from manypath.errors import RequestError
+from manypath.path import Path
+from manypath_api.v1 import codec_pb2 as pb
+from manypath_services.codec.metrics import CodecMetrics
+from manypath_services.common import logs
+from manypath_services.common.errors import UnsupportedError
+from manypath_services.decoder import answers
+from manypath_services.decoder.settings import DecoderSettings, WorkerAddress
+from manypath_services.inference.client import (
+    ClassMap,
+    InferenceClient,
+    InferenceError,
+    InferenceUnavailable,
+    Kind,
+    Label,
+    Output,
+)
+
+Image = npt.NDArray[np.uint8]
+_NAMES = {pb.TASK_CLASSIFICATION: Path.CLASSIFICATION.value, pb.TASK_SEGMENTATION: Path.SEGMENTATION.value}
+_NUMBERS = {name: number for number, name in _NAMES.items()}
+_KINDS = {Path.CLASSIFICATION.value: Kind.CLASSIFIER, Path.SEGMENTATION.value: Kind.SEGMENTER}
+_MAX_LABELS = 1000
+_DEFAULT_LABELS = 5
+
+
+Found = list[Label] | ClassMap | dict[str, Output]
+
+
+class _Call(TypedDict):
+    timeout_seconds: float
+    request_id: str
+
+
+class Answer(NamedTuple):
+    """What a worker said.
+
+    Attributes:
+        result: the answer, without its route.
+        seconds: from asking to the answer.
+    """
+
+    result: pb.TaskResult
+    seconds: float
+
+
+class Workers:
+    """Asks the worker of a task.
+
+    Args:
+        settings: where they are.
+        metrics: where calls are counted.
+    """
+
+    def __init__(self, settings: DecoderSettings, metrics: CodecMetrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._clients: dict[WorkerAddress, InferenceClient] = {}
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks that have a worker."""
+        return sorted(self._settings.workers, key=lambda name: (name not in _NUMBERS, name))
+
+    def task_of(self, request: pb.TaskRequest) -> str:
+        """Return the name of a task that has a worker.
+
+        Raises:
+            RequestError: no such task, or two different ones.
+            UnsupportedError: no worker is configured for it.
+        """
+        name = _NAMES.get(request.task, "")
+        if request.task_name:
+            if request.task != pb.TASK_UNSPECIFIED and name != request.task_name:
+                number = pb.Task.Name(request.task) if request.task in pb.Task.values() else str(request.task)
+                raise RequestError(f"task is {number} and task_name {request.task_name[:40]!r}; give one of them")
+            name = request.task_name
+        if name in self._settings.workers:
+            return name
+        have = ", ".join(self.tasks) or "none"
+        if name in _NUMBERS:
+            raise UnsupportedError(
+                f"task {name!r} has no worker here, configured is {have}; set MANYPATH_DECODER_WORKERS"
+            )
+        shown = repr(name[:40]) if name else f"task {request.task}"
+        raise RequestError(f"a task must be one of {have} here; got {shown}")
+
+    async def ask(
+        self, request: pb.TaskRequest, image: Image, *, raw_mask: bool, remaining_seconds: float | None
+    ) -> Answer:
+        """Ask the task's worker about a picture.
+
+        Args:
+            request: a task that ``task_of`` let pass.
+            image: uint8 [H, W, 3].
+            raw_mask: a mask travels uncompressed, not as PNG.
+            remaining_seconds: until the caller's deadline; None if there is none.
+
+        Raises:
+            InferenceUnavailable: it cannot be reached, or not in time.
+            InferenceError: it refused.
+        """
+        task = self.task_of(request)
+        address = self._settings.worker(task)
+        if address is None:
+            raise UnsupportedError(f"{task} has no worker here")
+        limit = self._settings.worker_timeout_seconds
+        timeout = limit if remaining_seconds is None else max(0.001, min(limit, remaining_seconds))
+        begun = time.perf_counter()
+        code = "OK"
+        try:
+            found = await self._find(self._client(address), task, request, image, begun + timeout)
+        except InferenceUnavailable:
+            code = "UNAVAILABLE"
+            raise
+        except InferenceError:
+            code = "FAILED"
+            raise
+        finally:
+            self._metrics.downstream.labels(task, code).inc()
+        seconds = time.perf_counter() - begun
+        # a large mask takes milliseconds to compress, which the event loop does not have
+        result = await asyncio.to_thread(_message, found, request, image, raw_mask=raw_mask)
+        result.task = _NUMBERS.get(task, pb.TASK_UNSPECIFIED)
+        result.task_name = task
+        result.model = address.model
+        result.worker_seconds = seconds
+        return Answer(result, seconds)
+
+    async def _find(
+        self, client: InferenceClient, task: str, request: pb.TaskRequest, image: Image, until: float
+    ) -> Found:
+        """Ask what fits the task; of a user's own, what fits the model behind it."""
+
+        def call() -> _Call:
+            return {"timeout_seconds": max(0.001, until - time.perf_counter()), "request_id": logs.request_id.get()}
+
+        kind = _KINDS.get(task) or await client.kind(timeout_seconds=call()["timeout_seconds"])
+        if kind is Kind.CLASSIFIER:
+            return await client.classify(image, min(request.top_k or _DEFAULT_LABELS, _MAX_LABELS), **call())
+        if kind is Kind.SEGMENTER:
+            return await client.segment(image, longest_side=self._settings.segmenter_side, **call())
+        return await client.infer(image, **call())
+
+    async def close(self) -> None:
+        """Hang up."""
+        for client in self._clients.values():
+            await client.close()
+
+    def _client(self, address: WorkerAddress) -> InferenceClient:
+        client = self._clients.get(address)
+        if client is None:  # made late: a channel belongs to the event loop that runs
+            client = InferenceClient(
+                address.target, address.model, timeout_seconds=self._settings.worker_timeout_seconds
+            )
+            self._clients[address] = client
+        return client
+
+
+def _message(found: Found, request: pb.TaskRequest, image: Image, *, raw_mask: bool) -> pb.TaskResult:
+    if isinstance(found, ClassMap):
+        segmentation = answers.segmentation(found, image, raw=raw_mask, overlay=request.overlay)
+        return pb.TaskResult(segmentation=segmentation)
+    if isinstance(found, dict):
+        return pb.TaskResult(tensors=answers.tensors(found))
+    return pb.TaskResult(classification=answers.classification(found))

@@ -1,0 +1,147 @@
+"""EncoderService: converts, calls the codec, converts back."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+import grpc
+
+from manypath.bitstream import MAX_QUALITY_CODE
+from manypath.codec import Codec, StageTimings, StreamInfo, inspect
+from manypath.errors import BudgetError
+from manypath_api.v1 import codec_pb2 as pb
+from manypath_api.v1 import codec_pb2_grpc as pb_grpc
+from manypath_services.codec.messages import facts_message, path_names, path_numbers, timing_messages
+from manypath_services.codec.metrics import CodecMetrics
+from manypath_services.codec.serving import CodecServicer
+from manypath_services.encoder.pictures import FORMATS, check_picture, read_picture
+from manypath_services.encoder.settings import EncoderSettings
+from manypath_services.encoder.uplink import Uplink
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+_NO_PATH = "none"  # a bitstream has no path yet: that is its decoder's choice
+_STEPS = 32  # of quality between two whole levels
+
+
+class _Rate(NamedTuple):
+    quality: float | None = None
+    max_bytes: int | None = None
+    target_bpp: float | None = None
+
+
+class _Encoded(NamedTuple):
+    bitstream: bytes
+    info: StreamInfo
+    seconds: dict[str, float]
+
+
+class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServicer):
+    """Encodes pictures; see ``CodecServicer``."""
+
+    def __init__(self, settings: EncoderSettings, metrics: CodecMetrics) -> None:
+        super().__init__(settings, metrics)
+        self._uplink = Uplink(settings, metrics)
+
+    async def close(self) -> None:
+        """Finish what was accepted and hang up; call it after the server has stopped."""
+        await super().close()
+        await self._uplink.close()
+
+    async def Encode(self, request: pb.EncodeRequest, context: _Context) -> pb.EncodeResponse:
+        """Encode one picture."""
+        return await self._encode(request.picture, request.rate, context)
+
+    async def Process(self, request: pb.ProcessRequest, context: _Context) -> pb.ProcessResponse:
+        """Encode one picture, have it decoded and looked at, and bring back what was found."""
+        self._uplink.check(request)
+        encoded = await self._encode(request.picture, request.rate, context)
+        begun = time.perf_counter()
+        analyzed = await self._uplink.analyze(encoded.bitstream, request, context.time_remaining())
+        seconds = {"uplink": time.perf_counter() - begun}
+        encoded.timings.extend(timing_messages(seconds))
+        self.metrics.observe_stages(seconds, path=_NO_PATH, device=encoded.device)
+        if not request.return_bitstream:
+            encoded.ClearField("bitstream")
+        return pb.ProcessResponse(encoded=encoded, analyzed=analyzed)
+
+    async def GetCapabilities(
+        self, request: pb.GetCapabilitiesRequest, context: _Context
+    ) -> pb.GetCapabilitiesResponse:
+        """Tell which model is loaded and what is accepted."""
+        codec = self.loaded()
+        return pb.GetCapabilitiesResponse(
+            model=codec.name,
+            model_digest=codec.model_digest,
+            device=codec.device,
+            min_quality=1.0,
+            max_quality=1.0 + MAX_QUALITY_CODE / _STEPS,
+            quality_step=1 / _STEPS,
+            max_pixels=self.settings.max_pixels,
+            max_message_bytes=self.settings.max_message_bytes,
+            picture_formats=FORMATS,
+            trained_paths=path_numbers(codec.trained_paths),
+            path_names=path_names(codec.trained_paths),
+            has_uplink=bool(self.settings.uplink),
+        )
+
+    async def _encode(self, picture: pb.Picture, rate: pb.Rate, context: _Context) -> pb.EncodeResponse:
+        codec = self.loaded()
+        check_picture(picture, self.settings.max_pixels)
+        asked = _read_rate(rate)
+        computed = await self.compute.run(
+            lambda: self._work(codec, picture, asked), timeout_seconds=context.time_remaining()
+        )
+        bitstream, info, worked = computed.value
+        seconds = {"queue": computed.wait_seconds, **worked}
+        metrics = self.metrics
+        metrics.input_pixels.inc(info.width * info.height)
+        metrics.input_bytes.inc(len(picture.file) or len(picture.raw.data))
+        metrics.output_bytes.labels(_NO_PATH).inc(info.bytes)
+        metrics.observe_rate(path=_NO_PATH, quality=info.quality, size=info.bytes, bpp=info.bpp)
+        metrics.observe_stages(seconds, path=_NO_PATH, device=codec.device)
+        response = pb.EncodeResponse(
+            bitstream=bitstream,
+            facts=facts_message(info),
+            device=codec.device,
+            timings=timing_messages(seconds),
+        )
+        budget = _budget(asked, info)
+        if budget is not None:
+            response.budget.CopyFrom(budget)
+            metrics.budget_utilization.observe(budget.used_bytes / budget.asked_bytes)
+        return response
+
+    def _work(self, codec: Codec, picture: pb.Picture, rate: _Rate) -> _Encoded:
+        begun = time.perf_counter()
+        image = read_picture(picture, self.settings.max_pixels)
+        seconds = {"picture_decode": time.perf_counter() - begun}
+        if rate.target_bpp is not None and rate.target_bpp * image.shape[0] * image.shape[1] < 8:
+            raise BudgetError(f"target_bpp must allow at least 1 byte, got {rate.target_bpp}")
+        timings = StageTimings()
+        bitstream = codec.encode(
+            image,
+            quality=rate.quality,
+            max_bytes=rate.max_bytes,
+            target_bpp=rate.target_bpp,
+            timings=timings,
+        )
+        return _Encoded(bitstream, inspect(bitstream), seconds | timings.seconds)
+
+
+def _read_rate(rate: pb.Rate) -> _Rate:
+    kind = rate.WhichOneof("target")
+    if kind is None:
+        return _Rate()
+    if kind == "max_bytes" and rate.max_bytes == 0:
+        raise BudgetError("max_bytes must be at least 1, got 0")
+    return _Rate(**{kind: getattr(rate, kind)})
+
+
+def _budget(rate: _Rate, info: StreamInfo) -> pb.Budget | None:
+    if rate.max_bytes is not None:
+        return pb.Budget(asked_bytes=rate.max_bytes, used_bytes=info.bytes)
+    if rate.target_bpp is not None:
+        asked = min(int(rate.target_bpp * info.width * info.height / 8), 2**63)
+        return pb.Budget(asked_bytes=asked, used_bytes=info.bytes)
+    return None

@@ -1,0 +1,90 @@
+"""The encoder's way to its decoder."""
+
+from __future__ import annotations
+
+import grpc
+
+from manypath.errors import RequestError
+from manypath_api.v1 import codec_pb2 as pb
+from manypath_api.v1 import codec_pb2_grpc as pb_grpc
+from manypath_services.codec.metrics import CodecMetrics
+from manypath_services.common import logs
+from manypath_services.common.boundary import REQUEST_ID
+from manypath_services.common.client import DECODER_SERVICE, connect
+from manypath_services.common.errors import DownstreamError, DownstreamUnavailableError, UnsupportedError
+from manypath_services.encoder.settings import EncoderSettings
+
+
+class Uplink:
+    """Forwards bitstreams to the decoder that the settings name.
+
+    Args:
+        settings: target and time limit.
+        metrics: where calls are counted.
+    """
+
+    def __init__(self, settings: EncoderSettings, metrics: CodecMetrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._channel: grpc.aio.Channel | None = None
+
+    def check(self, request: pb.ProcessRequest) -> None:
+        """Refuse what cannot be forwarded, before anything is encoded.
+
+        Raises:
+            UnsupportedError: there is no uplink.
+            RequestError: nothing is wanted back.
+        """
+        if not self._settings.uplink:
+            raise UnsupportedError("this encoder has no uplink; set MANYPATH_ENCODER_UPLINK, or call Encode")
+        if not request.tasks and not request.pictures:
+            raise RequestError("tasks and pictures are both empty; ask for one at least, or call Encode")
+
+    async def analyze(
+        self, bitstream: bytes, request: pb.ProcessRequest, remaining_seconds: float | None
+    ) -> pb.AnalyzeResponse:
+        """Have a bitstream decoded and looked at.
+
+        Raises:
+            DownstreamUnavailableError: the decoder cannot be reached, or not in time.
+            DownstreamError: it refused; its status is passed on.
+        """
+        target = self._settings.uplink
+        limit = self._settings.uplink_timeout_seconds
+        timeout = limit if remaining_seconds is None else min(limit, remaining_seconds)
+        code = grpc.StatusCode.OK
+        try:
+            response: pb.AnalyzeResponse = await self._stub().Analyze(
+                pb.AnalyzeRequest(
+                    bitstream=bitstream,
+                    tasks=request.tasks,
+                    pictures=request.pictures,
+                    picture_format=request.picture_format,
+                ),
+                timeout=timeout,
+                metadata=((REQUEST_ID, logs.request_id.get()),),
+            )
+            return response
+        except grpc.aio.AioRpcError as err:
+            code = err.code()
+            if code is grpc.StatusCode.UNAVAILABLE:
+                message = f"the decoder at {target} cannot be reached: {err.details()}"
+                raise DownstreamUnavailableError(message) from err
+            if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                message = f"the decoder at {target} did not answer within {timeout:.3f} s"
+                raise DownstreamError(message, code) from err
+            raise DownstreamError(f"the decoder at {target} refused: {err.details()}", code) from err
+        finally:
+            self._metrics.downstream.labels("decoder", code.name).inc()
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._channel is not None:
+            await self._channel.close(None)
+
+    def _stub(self) -> pb_grpc.DecoderServiceStub:
+        if self._channel is None:  # made late: a channel belongs to the event loop that runs
+            self._channel = connect(
+                self._settings.uplink, DECODER_SERVICE, max_message_bytes=self._settings.max_message_bytes
+            )
+        return pb_grpc.DecoderServiceStub(self._channel)  # type: ignore[no-untyped-call]

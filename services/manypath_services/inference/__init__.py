@@ -1,0 +1,1 @@
+"""The Open Inference Protocol: tensors, tasks, and a client for networks that look at pictures."""

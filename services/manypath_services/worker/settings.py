@@ -1,0 +1,35 @@
+"""Settings of the worker: ``MANYPATH_WORKER_*``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from manypath_services.common.settings import ServiceSettings, settings_for
+
+
+def _cached_models() -> Path:
+    """Where `manypath classifier` puts its model unless told otherwise."""
+    configured = os.environ.get("MANYPATH_CACHE")
+    return (Path(configured) if configured else Path.home() / ".cache" / "manypath") / "models"
+
+
+class WorkerSettings(ServiceSettings):
+    """What a worker can be told."""
+
+    model_config = settings_for("worker")
+
+    port: int = Field(50053, ge=0, le=65535, description="gRPC port; 0 takes a free one.")
+    metrics_port: int = Field(9103, ge=0, le=65535, description="HTTP port of /metrics; 0 takes a free one.")
+    models: Path = Field(
+        default_factory=_cached_models,
+        description="Model repository: a folder with <name>/model.json, model.onnx and labels.txt per model.",
+    )
+    only: tuple[str, ...] = Field((), description="Models of it that are served, as a JSON list; empty is all.")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where onnxruntime computes.")
+    max_batch: int = Field(
+        32, ge=1, le=4096, description="Largest batch of a request; a network's memory grows with it."
+    )
