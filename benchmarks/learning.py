@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from manypath.allocation import keep_memory
-from manypath_lab import sides
-from manypath_lab.begin import begin_at
-from manypath_lab.data import PictureSet
-from manypath_lab.recipe import SideRecipe, recipe_of
-from manypath_lab.side_trainer import SideTrainer
-from manypath_lab.trainer import Trainer
+from manypath_lab.training import sides
+from manypath_lab.training.data import PictureSet
+from manypath_lab.training.init import begin_at
+from manypath_lab.training.recipe import SideRecipe, recipe_of
+from manypath_lab.training.stage1 import Trainer
+from manypath_lab.training.stage2 import SideTrainer
 
 
 def from_curves(run: Path) -> tuple[int, float, float, float]:

@@ -22,7 +22,7 @@ from manypath.allocation import keep_memory
 from manypath.config import PUBLISHED_SIDES
 from manypath.gain import quality_to_code
 from manypath.transforms import MAIN, Block
-from manypath_lab.machine import this_machine
+from manypath_lab.profile.machine import this_machine
 
 SHARES = (0.02, 0.1, 0.5, 0.9, 0.98)  # of tokens on the main path
 SIDES = ("mse", "classification")

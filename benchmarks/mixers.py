@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 from manypath.allocation import keep_memory
 from manypath.config import LEVELS, MIXERS, QUALITY_STEPS
-from manypath_lab.data import PictureSet
-from manypath_lab.losses import rate_distortion, squared_error
-from manypath_lab.rate import StepBits
-from manypath_lab.recipe import Phase, Recipe
-from manypath_lab.trainer import Trainer
+from manypath_lab.training.data import PictureSet
+from manypath_lab.training.losses import rate_distortion, squared_error
+from manypath_lab.training.rate import StepBits
+from manypath_lab.training.recipe import Phase, Recipe
+from manypath_lab.training.stage1 import Trainer
 
 CROP, BATCH = 128, 4
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from manypath.errors import CheckpointError
 from manypath_cli.classifier import add_parser
-from manypath_lab.classifier_export import export_classifier, labels, load_network
+from manypath_lab.classifier.export import export_classifier, labels, load_network
 from manypath_lab.model_repository import ModelExport
 
 Classify = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]

@@ -27,7 +27,7 @@ from manypath.config import LATENT_PIXELS, QUALITY_CODES, WINDOW_PIXELS
 from manypath.entropy.context import LATENT_BOUND, MEAN_BITS, Step
 from manypath.errors import CheckpointError, ManypathError
 from manypath.model import HYPER_BOUND, MPAModel
-from manypath_lab.machine import use_threads
+from manypath_lab.profile.machine import use_threads
 
 SAMPLES = 4  # per probe: one batch of four, or four batches of one
 QUALITIES = (1.0, 4.5, 8.0)

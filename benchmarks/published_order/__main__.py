@@ -27,7 +27,7 @@ from manypath.codec import Codec, StageTimings
 from manypath.config import PRESETS, PUBLISHED_SIDES
 from manypath.model import MPAModel
 from manypath.transforms import Routing
-from manypath_lab.machine import this_machine
+from manypath_lab.profile.machine import this_machine
 
 QUALITIES = (1.0, 4.0, 8.0)  # the analysis' cheap path alone, both, its dear path alone
 DECODED_QUALITY = 4.0

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from manypath_lab.segmenter import CLASSES, load_segmenter
+from manypath_lab.segmenter.weights import CLASSES, load_segmenter
 
 VEHICLES = [CLASSES.index(name) for name in ("car", "bicyclist")]
 

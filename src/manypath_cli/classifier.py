@@ -39,7 +39,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Builds or finds the classifier, and says where it is."""
-    from manypath_lab.classifier_export import export_classifier
+    from manypath_lab.classifier.export import export_classifier
 
     export = export_classifier(args.output, force=args.force)
     print(f"{'built' if export.built else 'found'} {export.folder} sha256 {export.sha256}")

@@ -161,8 +161,8 @@ def _shots(picture: Path | None) -> list[Shot]:
 def _models() -> dict[str, Model]:
     """Return the worker's model of each task, built if it is not in the cache."""
     from manypath_cli.demo_camera import CLASSIFICATION, SEGMENTATION
-    from manypath_lab.classifier_export import export_classifier
-    from manypath_lab.segmenter_export import export_segmenter
+    from manypath_lab.classifier.export import export_classifier
+    from manypath_lab.segmenter.export import export_segmenter
 
     folders = {CLASSIFICATION: export_classifier().folder, SEGMENTATION: export_segmenter().folder}
     return {task: Model(folder.parent, folder.name) for task, folder in folders.items()}

@@ -54,7 +54,7 @@ COMMANDS = {
     "demo": Command("manypath_cli.demo", "one picture through all services, on this machine", "demo"),
     "classifier": Command("manypath_cli.classifier", "build the worker's default classifier", "classifier"),
     "segmenter": Command("manypath_cli.segmenter", "train, export and measure the worker's segmenter", "lab"),
-    "train": Command("manypath_lab.train", "train a model from a recipe and a folder of pictures", "lab"),
+    "train": Command("manypath_lab.training.command", "train a model from a recipe and a folder of pictures", "lab"),
     "profile": Command(
         "manypath_lab.profile.command", "what models cost: parameters, MACs per pixel, latency, memory", "lab"
     ),

@@ -160,13 +160,13 @@ def export_model(args: argparse.Namespace) -> int:
     """
     from pathlib import Path
 
-    from manypath_lab.export import export_run
+    from manypath_lab.training.export import export_run
 
     output = _new_file(args)
     run = Path(args.run)
     if (run / "start.json").exists():
-        from manypath_lab import sides
-        from manypath_lab.side_trainer import export_side
+        from manypath_lab.training import sides
+        from manypath_lab.training.stage2 import export_side
 
         return _write(output, sides.to_bytes(export_side(run, sides.read(args.start))))
     other = None
@@ -213,7 +213,7 @@ def merge_models(args: argparse.Namespace) -> int:
         CheckpointError: a file is damaged, or holds another model.
         ConfigError: the path for --main is no adapter of the models.
     """
-    from manypath_lab import sides
+    from manypath_lab.training import sides
 
     output = _new_file(args)
     merged = sides.merge(sides.read(args.base), [sides.read(own) for own in args.others])

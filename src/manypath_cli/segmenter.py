@@ -72,7 +72,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def install_model(args: argparse.Namespace) -> int:
     """Builds or finds the segmenter, and says where it is."""
-    from manypath_lab.segmenter_export import export_segmenter
+    from manypath_lab.segmenter.export import export_segmenter
 
     export = export_segmenter(args.output, weights=args.weights, force=args.force)
     print(f"{'built' if export.built else 'found'} {export.folder} sha256 {export.sha256}")
@@ -90,8 +90,8 @@ def train_run(args: argparse.Namespace) -> int:
     keep_memory()
     import torch
 
-    from manypath_lab.segmenter_data import read_scenes
-    from manypath_lab.segmenter_trainer import SegmenterTrainer, load_recipe
+    from manypath_lab.segmenter.data import read_scenes
+    from manypath_lab.segmenter.trainer import SegmenterTrainer, load_recipe
 
     recipe = load_recipe(args.recipe)
     torch.set_num_threads(args.threads)
@@ -117,8 +117,8 @@ def export_file(args: argparse.Namespace) -> int:
         UsageError: the output's name says neither kind.
         FileError: the output exists, or cannot be written.
     """
-    from manypath_lab.segmenter import load_segmenter, read_run, to_bytes
-    from manypath_lab.segmenter_export import build_graph
+    from manypath_lab.segmenter.export import build_graph
+    from manypath_lab.segmenter.weights import load_segmenter, read_run, to_bytes
 
     output: Path = args.output
     if output.suffix not in (".onnx", ".safetensors"):
@@ -147,8 +147,8 @@ def evaluate(args: argparse.Namespace) -> int:
     """
     from tqdm import tqdm
 
-    from manypath_lab.segmenter_data import read_scenes
-    from manypath_lab.segmenter_eval import OnnxSegmenter, score, table
+    from manypath_lab.segmenter.data import read_scenes
+    from manypath_lab.segmenter.score import OnnxSegmenter, score, table
 
     segmenter = OnnxSegmenter(args.file)
     try:

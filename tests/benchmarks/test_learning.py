@@ -4,9 +4,9 @@ import pytest
 from PIL import Image
 
 from benchmarks.learning import fixed_loss, from_curves
-from manypath_lab.data import PictureSet
-from manypath_lab.recipe import LearningRates, Phase, Recipe
-from manypath_lab.trainer import Trainer
+from manypath_lab.training.data import PictureSet
+from manypath_lab.training.recipe import LearningRates, Phase, Recipe
+from manypath_lab.training.stage1 import Trainer
 from tests.codec.conftest import photo
 
 

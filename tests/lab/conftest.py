@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from manypath_lab.data import PictureSet
+from manypath_lab.training.data import PictureSet
 from tests.codec.conftest import photo
 
 

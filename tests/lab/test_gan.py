@@ -10,13 +10,13 @@ import torch
 from manypath.codec import Codec
 from manypath.errors import CheckpointError, ConfigError
 from manypath_cli.main import main
-from manypath_lab.begin import begin_at
-from manypath_lab.data import PictureSet
-from manypath_lab.discriminator import Discriminator, level_blend
-from manypath_lab.export import export_run
-from manypath_lab.gan_trainer import GanTrainer, fooling, telling
-from manypath_lab.recipe import Gan, GanRecipe, Loss, Phase, Recipe
-from manypath_lab.trainer import Pass, Trainer
+from manypath_lab.training.data import PictureSet
+from manypath_lab.training.discriminator import Discriminator, level_blend
+from manypath_lab.training.export import export_run
+from manypath_lab.training.gan import GanTrainer, fooling, telling
+from manypath_lab.training.init import begin_at
+from manypath_lab.training.recipe import Gan, GanRecipe, Loss, Phase, Recipe
+from manypath_lab.training.stage1 import Pass, Trainer
 from tests.codec.conftest import photo
 
 PHASES = (Phase(steps=4, batch=2, crop=64),)

@@ -8,11 +8,11 @@ import torch
 from manypath.codec import Codec
 from manypath.errors import CheckpointError, ConfigError
 from manypath_cli.main import main
-from manypath_lab.data import PictureSet
-from manypath_lab.export import blend, export_run, load_average
-from manypath_lab.mix_trainer import MixTrainer
-from manypath_lab.recipe import MixRecipe, MixTask, Phase, Recipe, SideLoss, load_recipe
-from manypath_lab.trainer import Trainer
+from manypath_lab.training.data import PictureSet
+from manypath_lab.training.export import blend, export_run, load_average
+from manypath_lab.training.joint import MixTrainer
+from manypath_lab.training.recipe import MixRecipe, MixTask, Phase, Recipe, SideLoss, load_recipe
+from manypath_lab.training.stage1 import Trainer
 from tests.codec.conftest import photo
 
 PHASE = Phase(steps=6, batch=2, crop=64)

@@ -10,21 +10,22 @@ import torch
 from torch import nn
 
 from benchmarks import paradigms as command
+from benchmarks.paradigms import measure, table
+from benchmarks.paradigms.experts import GatedExperts
+from benchmarks.paradigms.hyper_rate import code_length_rows
+from benchmarks.paradigms.low_rank import decoder_layers
+from benchmarks.paradigms.paradigm import Paradigm, without_sides
+from benchmarks.paradigms.trainer import ParadigmTrainer, all_side, batch_of
+from benchmarks.paradigms.variants import Variant, build, parse
 from manypath import checkpoint
 from manypath.config import EdgeConfig
 from manypath.errors import CheckpointError, ConfigError
-from manypath_lab import side_start, sides
-from manypath_lab.data import PictureSet
-from manypath_lab.paradigms import measure, table
-from manypath_lab.paradigms.experts import GatedExperts
-from manypath_lab.paradigms.hyper_rate import code_length_rows
-from manypath_lab.paradigms.low_rank import decoder_layers
-from manypath_lab.paradigms.paradigm import Paradigm, without_sides
-from manypath_lab.paradigms.trainer import ParadigmTrainer, all_side, batch_of
-from manypath_lab.paradigms.variants import Variant, build, parse
 from manypath_lab.profile import count as profile
-from manypath_lab.recipe import Phase, SideRecipe
-from manypath_lab.side_loss import SideLossTerms
+from manypath_lab.training import side_init as side_start
+from manypath_lab.training import sides
+from manypath_lab.training.data import PictureSet
+from manypath_lab.training.recipe import Phase, SideRecipe
+from manypath_lab.training.side_loss import SideLossTerms
 from tests.codec.conftest import photo
 
 CPU = torch.device("cpu")

@@ -19,14 +19,14 @@ from manypath.config import QUALITY_STEPS, TINYLIC_TINY
 from manypath.image import to_image
 from manypath.model import Latents, MPAModel
 from manypath.transforms import Block
-from manypath_lab import sides
-from manypath_lab.data import PictureSet
 from manypath_lab.evaluation.metrics import psnr
-from manypath_lab.gan_trainer import GanTrainer
-from manypath_lab.losses import PerceptualTerm
-from manypath_lab.recipe import Gan, GanRecipe, LearningRates, Loss, Phase, Recipe, SideLoss, SideRecipe
-from manypath_lab.side_trainer import SideTrainer
-from manypath_lab.trainer import Trainer
+from manypath_lab.training import sides
+from manypath_lab.training.data import PictureSet
+from manypath_lab.training.gan import GanTrainer
+from manypath_lab.training.losses import PerceptualTerm
+from manypath_lab.training.recipe import Gan, GanRecipe, LearningRates, Loss, Phase, Recipe, SideLoss, SideRecipe
+from manypath_lab.training.stage1 import Trainer
+from manypath_lab.training.stage2 import SideTrainer
 from tests.codec.conftest import photo
 
 PRESET = "tinylic-tiny"
@@ -46,7 +46,7 @@ def start() -> sides.ModelFile:
 
 @pytest.fixture
 def side(start: sides.ModelFile, photos: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SideTrainer:
-    monkeypatch.setattr("manypath_lab.side_start.PIXELS", 4 * 64 * 64)
+    monkeypatch.setattr("manypath_lab.training.side_init.PIXELS", 4 * 64 * 64)
     return SideTrainer(SIDE, start, photos, tmp_path)
 
 
@@ -84,7 +84,7 @@ def test_stage_2_has_no_rate_and_computes_no_perceptual_network_without_its_weig
         raise AssertionError("a perceptual network was made for a weight of zero")
 
     monkeypatch.setattr(PerceptualTerm, "on", never)
-    monkeypatch.setattr("manypath_lab.side_start.PIXELS", 4 * 64 * 64)
+    monkeypatch.setattr("manypath_lab.training.side_init.PIXELS", 4 * 64 * 64)
     rates: list[object] = []
     latents = MPAModel.latents
 

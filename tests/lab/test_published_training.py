@@ -14,13 +14,13 @@ from manypath.entropy.prior import FactorizedPrior
 from manypath.errors import CheckpointError, ConfigError
 from manypath.image import to_image, to_tensor
 from manypath_cli.main import main
-from manypath_lab import sides
-from manypath_lab.data import PictureSet
-from manypath_lab.export import export_run, load_average
-from manypath_lab.losses import balance
-from manypath_lab.recipe import GanRecipe, LearningRates, Loss, Phase, Recipe, SideRecipe, load_recipe
-from manypath_lab.side_trainer import SideTrainer
-from manypath_lab.trainer import Trainer
+from manypath_lab.training import sides
+from manypath_lab.training.data import PictureSet
+from manypath_lab.training.export import export_run, load_average
+from manypath_lab.training.losses import balance
+from manypath_lab.training.recipe import GanRecipe, LearningRates, Loss, Phase, Recipe, SideRecipe, load_recipe
+from manypath_lab.training.stage1 import Trainer
+from manypath_lab.training.stage2 import SideTrainer
 from tests.codec.conftest import photo
 
 QUICK = LearningRates(transforms=2e-3, entropy=2e-3, tables=5e-3)
@@ -127,7 +127,7 @@ def test_unbalanced_losses_are_the_published_ones() -> None:
 def test_a_new_side_begins_near_the_main_path(
     shape: str, finished: Path, photos: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("manypath_lab.side_start.PIXELS", 4 * 64 * 64)
+    monkeypatch.setattr("manypath_lab.training.side_init.PIXELS", 4 * 64 * 64)
     file = tmp_path / "model.safetensors"
     file.write_bytes(export_run(finished))
     recipe = SideRecipe(name="t", path="mse", shape=shape, phases=RECIPE.phases)

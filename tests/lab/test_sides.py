@@ -15,11 +15,11 @@ from manypath.codec import Codec
 from manypath.config import TINY
 from manypath.errors import CheckpointError, ConfigError
 from manypath_cli.main import main
-from manypath_lab import sides
-from manypath_lab.data import PictureSet
-from manypath_lab.recipe import Phase, SideLoss, SideRecipe, load_recipe, shipped
-from manypath_lab.side_trainer import SideTrainer, export_side, start_side
-from manypath_lab.task_networks import TaskNetwork, answer_distance, load_task_network
+from manypath_lab.training import sides
+from manypath_lab.training.data import PictureSet
+from manypath_lab.training.recipe import Phase, SideLoss, SideRecipe, load_recipe, shipped
+from manypath_lab.training.stage2 import SideTrainer, export_side, start_side
+from manypath_lab.training.task_networks import TaskNetwork, answer_distance, load_task_network
 from tests.codec.conftest import photo
 
 PHASE = Phase(steps=30, batch=2, crop=64, rate=(1.0, 0.1))

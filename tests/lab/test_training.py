@@ -11,12 +11,12 @@ from manypath import checkpoint
 from manypath.codec import Codec
 from manypath.entropy.tables import stack
 from manypath.errors import ConfigError
-from manypath_lab.data import PictureSet
-from manypath_lab.export import export_run, hyper_rows, load_average
-from manypath_lab.losses import PerceptualTerm, rate_distortion, rate_weight, squared_error
-from manypath_lab.rate import StepBits
-from manypath_lab.recipe import Phase, Recipe, load_recipe, shipped
-from manypath_lab.trainer import Trainer
+from manypath_lab.training.data import PictureSet
+from manypath_lab.training.export import export_run, hyper_rows, load_average
+from manypath_lab.training.losses import PerceptualTerm, rate_distortion, rate_weight, squared_error
+from manypath_lab.training.rate import StepBits
+from manypath_lab.training.recipe import Phase, Recipe, load_recipe, shipped
+from manypath_lab.training.stage1 import Trainer
 from tests.codec.conftest import photo
 
 RECIPE = Recipe(name="test", preset="tiny", warmup=5, phases=(Phase(steps=24, batch=2, crop=64, rate=(1.0, 0.1)),))

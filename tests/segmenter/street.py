@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from manypath_lab.segmenter_data import VOID, Scene
+from manypath_lab.segmenter.data import VOID, Scene
 
 COLOURS = {0: (150, 200, 250), 3: (90, 90, 90), 8: (220, 30, 40), VOID: (0, 0, 0)}
 

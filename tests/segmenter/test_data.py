@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from manypath.errors import ImageError
-from manypath_lab.segmenter_data import CLASSES, PALETTE, VOID, SceneCrops, read_scenes
+from manypath_lab.segmenter.data import CLASSES, PALETTE, VOID, SceneCrops, read_scenes
 from tests.segmenter.street import COLOURS, street, write
 
 

@@ -12,9 +12,9 @@ from PIL import Image
 from manypath.errors import CheckpointError
 from manypath_cli.main import main
 from manypath_lab.model_repository import ModelExport
-from manypath_lab.segmenter import CLASSES, PALETTE, VOID, load_segmenter, shipped_file
-from manypath_lab.segmenter_eval import OnnxSegmenter
-from manypath_lab.segmenter_export import export_segmenter
+from manypath_lab.segmenter.export import export_segmenter
+from manypath_lab.segmenter.score import OnnxSegmenter
+from manypath_lab.segmenter.weights import CLASSES, PALETTE, VOID, load_segmenter, shipped_file
 from tests.segmenter.street import street, write
 
 

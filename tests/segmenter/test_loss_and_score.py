@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from manypath.errors import ImageError
-from manypath_lab.segmenter_data import VOID
-from manypath_lab.segmenter_loss import class_weights, cross_entropy, missing_overlap
-from manypath_lab.segmenter_score import Confusion
+from manypath_lab.segmenter.confusion import Confusion
+from manypath_lab.segmenter.data import VOID
+from manypath_lab.segmenter.loss import class_weights, cross_entropy, missing_overlap
 
 
 def test_mean_iou_sums_intersections_and_unions_over_all_pictures() -> None:

@@ -8,9 +8,9 @@ import torch
 
 from manypath.errors import CheckpointError, ConfigError
 from manypath_cli.main import main
-from manypath_lab.recipe import Phase
-from manypath_lab.segmenter import read_run
-from manypath_lab.segmenter_trainer import SegmenterRecipe, SegmenterTrainer, load_recipe
+from manypath_lab.segmenter.trainer import SegmenterRecipe, SegmenterTrainer, load_recipe
+from manypath_lab.segmenter.weights import read_run
+from manypath_lab.training.recipe import Phase
 from tests.segmenter.street import street, write
 
 

@@ -12,7 +12,7 @@ from manypath_lab.evaluation.metrics import METRICS_VERSION, multi_scale_ssim
 from manypath_lab.evaluation.pictures import Pixels
 from manypath_lab.evaluation.scores import MILLION
 from manypath_lab.evaluation.tasks import Case, Record
-from manypath_lab.losses import PerceptualTerm
+from manypath_lab.training.losses import PerceptualTerm
 
 _STRIDE = 32  # pixels: the deepest features need whole positions
 

@@ -84,7 +84,7 @@ def _session(name: str, size: int, digest: str, threads: int) -> Any:
     import onnxruntime
     from onnx import TensorProto, helper
 
-    from manypath_lab.classifier_graph import ClassifierGraph
+    from manypath_lab.classifier.graph import ClassifierGraph
 
     writer = ClassifierGraph()
     x = writer.preprocess("image", size=size, crop=(1, 1), mean=127.5, scale=127.5)

@@ -33,8 +33,8 @@ class SegmenterJudge:
         """
         import onnxruntime
 
-        from manypath_lab.segmenter import CLASSES, load_segmenter, shipped_file
-        from manypath_lab.segmenter_export import build_graph
+        from manypath_lab.segmenter.export import build_graph
+        from manypath_lab.segmenter.weights import CLASSES, load_segmenter, shipped_file
 
         network = load_segmenter(file)
         digest = hashlib.sha256((file or shipped_file()).read_bytes()).hexdigest()

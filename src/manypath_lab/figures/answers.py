@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from manypath_lab.classifier_export import IMAGE_SIZE, labels, load_network
+from manypath_lab.classifier.export import IMAGE_SIZE, labels, load_network
 from manypath_lab.figures.sheet import Pixels
 
 

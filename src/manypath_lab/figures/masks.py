@@ -52,7 +52,7 @@ class Segmenter:
     """
 
     def __init__(self, file: pathlib.Path | None = None) -> None:
-        from manypath_lab.segmenter import CLASSES, PALETTE, load_segmenter
+        from manypath_lab.segmenter.weights import CLASSES, PALETTE, load_segmenter
 
         self.network = load_segmenter(file).eval().requires_grad_(False)
         self.classes = tuple(str(name) for name in CLASSES)

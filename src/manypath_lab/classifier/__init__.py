@@ -1,0 +1,1 @@
+"""The worker's default classifier: published weights, written as ONNX."""

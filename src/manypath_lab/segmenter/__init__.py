@@ -1,0 +1,1 @@
+"""The worker's default segmenter: scenes, network, training, weights, ONNX."""

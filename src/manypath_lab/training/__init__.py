@@ -1,0 +1,1 @@
+"""Training: recipes, runs, losses, the trainer of each stage, and what becomes of a run."""

@@ -1,0 +1,196 @@
+"""What every training run has in common: the loop, the run folder, saving and resuming to the step.
+
+Run folder: ``recipe.json``, ``state.pt`` (to resume), ``curves.csv``, ``tensorboard/`` and ``samples/``.
+"""
+
+from __future__ import annotations
+
+import abc
+import csv
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from manypath_lab.training.recipe import BaseRecipe
+
+SAMPLE_EVERY = 1000  # steps
+
+
+class TrainingRun(abc.ABC):
+    """Owns what is trained, its optimiser, its average and the generators of one run.
+
+    Subclasses set ``columns`` and write ``train_step`` and ``sample``.
+
+    Args:
+        recipe: decides the run.
+        folder: the run folder.
+        network: what is trained; every parameter with a gradient goes to ``optimizer``.
+        optimizer: with a ``base`` rate and a ``kind`` in each group.
+        device: where it runs.
+
+    Attributes:
+        also: what else is saved and resumed, by name: a subclass that trains a second network puts it there.
+    """
+
+    columns: ClassVar[Sequence[str]]
+
+    def __init__(
+        self,
+        recipe: BaseRecipe,
+        folder: Path,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        device: torch.device,
+    ) -> None:
+        self.folder = folder
+        self.device = device
+        self.optimizer = optimizer
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))  # type: ignore[no-untyped-call]
+        self.random = np.random.default_rng(recipe.seed)
+        self.step = 0
+        self.seconds = 0.0
+        self.autocast = device.type == "cuda" or _has_bf16_units()
+        self.also: dict[str, nn.Module | torch.optim.Optimizer] = {}
+        self._recipe = recipe
+        self._trained = network
+
+    @abc.abstractmethod
+    def train_step(self) -> Mapping[str, float]:
+        """Take one optimiser step and return a value for each of ``columns``."""
+
+    @abc.abstractmethod
+    def sample(self) -> None:
+        """Write a picture of where training stands."""
+
+    def descend(self, loss: torch.Tensor) -> float:
+        """Take a step down a loss, at the recipe's rate; return the gradient's norm. Leaves out what is not finite."""
+        norm, taken = self._descend(loss, self._trained, self.optimizer)
+        if taken:
+            self.average.update_parameters(self._trained)
+        self.step += 1
+        return norm
+
+    def _descend(self, loss: torch.Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[float, bool]:
+        """Take an optimiser's step down a loss; return the norm of the network's gradient and whether it was taken."""
+        _, factor = self._recipe.at(self.step)
+        for group in optimizer.param_groups:
+            group["lr"] = group["base"] * factor
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(network.parameters(), self._recipe.clip)
+        taken = bool(torch.isfinite(norm))
+        if taken:
+            optimizer.step()
+        return float(norm), taken
+
+    @property
+    def state_file(self) -> Path:
+        """Return where the run is saved."""
+        return self.folder / "state.pt"
+
+    def save(self) -> None:
+        """Write the state so that a kill at any moment leaves either the old or the new one whole."""
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "network": self._trained.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "also": {name: part.state_dict() for name, part in self.also.items()},
+            "torch": torch.get_rng_state(),
+            "numpy": self.random.bit_generator.state,
+        }
+        temporary = self.state_file.with_suffix(".tmp")
+        torch.save(state, temporary)
+        temporary.replace(self.state_file)
+
+    def resume(self) -> bool:
+        """Continue from the saved state, if there is one."""
+        if not self.state_file.exists():
+            return False
+        state: dict[str, Any] = torch.load(self.state_file, map_location=self.device, weights_only=True)
+        self._trained.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        _load_optimizer(self.optimizer, state["optimizer"])
+        for name, part in self.also.items():
+            if isinstance(part, nn.Module):
+                part.load_state_dict(state["also"][name])
+            else:
+                _load_optimizer(part, state["also"][name])
+        torch.set_rng_state(state["torch"].cpu())
+        self.random.bit_generator.state = state["numpy"]
+        self.step, self.seconds = state["step"], state["seconds"]
+        return True
+
+    def run(self, *, save_seconds: float = 120.0, report_every: int = 100, max_seconds: float | None = None) -> None:
+        """Train to the recipe's end, or for ``max_seconds``; saves on the way and when interrupted."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "recipe.json").write_text(self._recipe.model_dump_json(indent=2))
+        board = _tensorboard(self.folder)
+        begun = saved = last = time.monotonic()
+        recent: list[list[float]] = []
+        progress = tqdm(total=self._recipe.steps, initial=self.step, unit="step", disable=None)
+        try:
+            while self.step < self._recipe.steps and (max_seconds is None or last - begun < max_seconds):
+                means = self.train_step()
+                recent.append([means[column] for column in self.columns])
+                now = time.monotonic()
+                self.seconds += now - last
+                last = now
+                progress.update()
+                if self.step % report_every == 0:
+                    report = dict(zip(self.columns, np.mean(recent, axis=0).tolist(), strict=True))
+                    recent.clear()
+                    progress.set_postfix({column: f"{value:.3f}" for column, value in report.items()})
+                    self._report(report, board)
+                if now - saved > save_seconds:
+                    self.save()
+                    saved = now
+                if self.step % SAMPLE_EVERY == 0 or self.step == self._recipe.steps:
+                    self.sample()
+        finally:
+            self.save()
+            progress.close()
+            if board is not None:
+                board.close()
+
+    def _report(self, report: Mapping[str, float], board: Any) -> None:
+        file = self.folder / "curves.csv"
+        fresh = not file.exists()
+        with file.open("a", newline="") as handle:
+            writer = csv.writer(handle)
+            if fresh:
+                writer.writerow(("step", "seconds", *report))
+            writer.writerow((self.step, f"{self.seconds:.1f}", *(f"{value:.5f}" for value in report.values())))
+        if board is not None:
+            for name, value in report.items():
+                board.add_scalar(f"train/{name}", value, self.step)
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load an optimiser's state but for the recipe's rates, should these have changed."""
+    groups = [(group["base"], group["kind"]) for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, (base, kind) in zip(optimizer.param_groups, groups, strict=True):
+        group["base"], group["kind"] = base, kind
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder / "tensorboard"))
+
+
+def _has_bf16_units() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; without, autocast is ten times slower than float32."""
+    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(check and check())

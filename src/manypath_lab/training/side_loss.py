@@ -1,0 +1,101 @@
+"""What a side path learns from: its reconstruction against the picture, for eyes and for a frozen network."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from manypath.config import LEVELS, QUALITY_CODES, QUALITY_STEPS
+from manypath.errors import ConfigError
+from manypath.transforms import Routing, Trace
+from manypath_lab.training.losses import DISTORTION_WEIGHT, PerceptualTerm, balance, ratio_loss, squared_error
+from manypath_lab.training.recipe import SideTask
+from manypath_lab.training.task_networks import Answer, answer_distance, load_task_network
+
+
+class SidePicture(NamedTuple):
+    """Reconstructions, float [B, H, W, 3], how they were routed, and the trace that this left."""
+
+    x_hat: Tensor
+    routing: Routing
+    trace: Trace
+
+
+class SideTerms(NamedTuple):
+    """A step's loss, and what it is made of as means over the batch, detached."""
+
+    loss: Tensor
+    psnr: float
+    perceptual: float
+    task: float
+
+
+class SideLossTerms:
+    """The loss of one side path.
+
+    Args:
+        task: what the path is for.
+        device: where the networks run.
+
+    Raises:
+        ConfigError: the loss asks for a network's answer and there is no network.
+    """
+
+    def __init__(self, task: SideTask, device: torch.device) -> None:
+        if task.loss.task > 0 and task.network is None:
+            raise ConfigError(f"path {task.path!r}: loss.task needs a network; give --network")
+        self._of = task
+        self._perceptual = PerceptualTerm.on(task.loss.features, device) if task.loss.perceptual > 0 else None
+        self._network = None if task.network is None else load_task_network(task.network).to(device)
+
+    def routing(self, random: np.random.Generator, batch: int, fractions: float, device: torch.device) -> Routing:
+        """Draw how a step routes: all tokens on the side, or a share per sample: a level, or any."""
+        if random.random() < self._of.all_side:
+            return Routing(self._of.path, torch.zeros(1, device=device), exact=True)
+        level = random.integers(0, LEVELS, batch) * QUALITY_STEPS
+        anything = random.integers(0, QUALITY_CODES, batch)
+        drawn = np.where(random.random(batch) < fractions, anything, level)
+        codes = torch.from_numpy(drawn).to(device)
+        share = 1.0 - codes.float() / (QUALITY_CODES - 1)
+        return Routing(self._of.path, share, exact=False, noise=self._of.noise, level=codes)
+
+    def __call__(self, made: SidePicture, x: Tensor, code: Tensor, random: np.random.Generator, step: int) -> SideTerms:
+        """Return the loss of reconstructions of ``x``, [B, H, W, 3], coded at qualities int64 [B]."""
+        x_hat, routing, trace = made
+        weights = self._of.loss
+        error = squared_error(x_hat, x)
+        distance = x.new_zeros(len(x))
+        if self._perceptual is not None and step % weights.perceptual_every == 0:
+            distance = weights.perceptual_every * self._perceptual(x_hat, x)
+        task = self._task(x_hat, x, random)
+        scale = DISTORTION_WEIGHT * balance(code, balanced=weights.balanced)  # as the main model's loss has it
+        loss = (scale * (weights.mse * error + weights.perceptual * distance)).mean() + weights.task * task
+        if trace.soft_share:
+            loss = loss + weights.ratio * ratio_loss(trace.soft_share, routing.share).mean()
+        psnr = 10 * torch.log10(255.0**2 / error.detach().clamp_min(1e-3)).mean()
+        return SideTerms(loss, float(psnr), float(distance.detach().mean()), float(task.detach()))
+
+    def _task(self, x_hat: Tensor, x: Tensor, random: np.random.Generator) -> Tensor:
+        """Return how far the network's answer is from the one on the original, on one random square."""
+        network = self._network
+        if network is None or self._of.loss.task == 0:
+            return x.new_zeros(())
+        low, high = self._of.input_share
+        side = round(x.shape[1] * float(random.uniform(low, high)))
+        top, left = random.integers(0, x.shape[1] - side + 1, 2)
+
+        def see(picture: Tensor) -> Answer:
+            own = picture[:, top : top + side, left : left + side].permute(0, 3, 1, 2).clamp(0, 1)
+            wanted = self._of.input_side
+            if wanted is not None and wanted != side:
+                own = F.interpolate(own, size=(wanted, wanted), mode="bilinear", antialias=True)
+            answer: Answer = network(own.contiguous(memory_format=torch.channels_last))
+            return [tensor.float() for tensor in answer]
+
+        with torch.no_grad():
+            wanted = see(x)
+        return answer_distance(see(x_hat), wanted)

@@ -1,0 +1,236 @@
+"""The main model's training: rate and distortion at every quality, resumable to the step (see ``run``)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, NamedTuple, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from manypath.config import LEVELS, PRESETS, QUALITY_CODES, QUALITY_STEPS, EdgeConfig, ModelConfig
+from manypath.entropy.prior import FactorizedPrior
+from manypath.errors import ConfigError
+from manypath.image import to_image
+from manypath.model import Latents, ModelOutput, MPAModel
+from manypath.pyramid import PyramidHyperSynthesis
+from manypath_lab.training.data import PictureSet
+from manypath_lab.training.linear_init import linear_start
+from manypath_lab.training.losses import PerceptualTerm, rate_distortion, ratio_loss, squared_error
+from manypath_lab.training.rate import RateModel, StepBits
+from manypath_lab.training.recipe import LearningRates, MixRecipe, Recipe
+from manypath_lab.training.run import TrainingRun
+
+DECODER = ("model.g_s.", "model.inverse_gain.")  # parameters that change pictures and no bitstream
+SETTLE_EVERY = 50  # steps after which the published prior's medians are found anew
+
+
+class TrainingNetwork(nn.Module):
+    """The model and its priors, averaged and saved together.
+
+    The published prior's quantiles are computed and not learned: there is no auxiliary loss, so none can disturb the
+    clipping, and no gradient of rounding errors reaches the medians through Adam.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.model = MPAModel(config)
+        self.rate = RateModel(config)
+        if self.prior is not None:
+            self.prior.quantiles.requires_grad_(False)
+            self.prior.settle()
+
+    @property
+    def prior(self) -> FactorizedPrior | None:
+        """Return the hyper-latent's prior, where it is part of the model."""
+        h_s = self.model.h_s
+        return h_s.prior if isinstance(h_s, PyramidHyperSynthesis) else None
+
+    def hyper_bits(self, z: Tensor) -> Tensor:
+        """Return bits per sample, [B], of z [B, h, w, K] under uniform noise."""
+        if self.prior is None:
+            return self.rate.hyper_bits(z)
+        return self.prior.bits(z + torch.rand_like(z) - 0.5).flatten(1).sum(1)
+
+
+def model_config(recipe: Recipe) -> ModelConfig:
+    """Return the configuration of the model that a recipe trains.
+
+    Raises:
+        ConfigError: the preset has no choice of mixer.
+    """
+    config = PRESETS[recipe.preset]
+    if recipe.mixer:
+        if not isinstance(config, EdgeConfig):
+            raise ConfigError(f"only edge models have a choice of mixer; the preset is {recipe.preset!r}")
+        config = dataclasses.replace(config, mixer=recipe.mixer)
+    if isinstance(recipe, MixRecipe):
+        config = dataclasses.replace(config, sides=tuple((task.path, task.shape) for task in recipe.tasks))
+    return config
+
+
+def kind_of(name: str) -> str:
+    """Return which learning rate a parameter of ``TrainingNetwork`` takes."""
+    parts = name.split(".")
+    if "index_offset" in parts:
+        return "index"
+    if parts[-1] in ("log2", "shift"):
+        return "tables"
+    if parts[1] == "g_s" and "side_mlps" in parts:
+        return "sides"
+    if parts[1] == "g_s" and "predictors" in parts:
+        return "predictors"
+    if parts[1] in ("g_a", "g_s"):
+        return "linear" if parts[2] in ("embed", "merge", "split", "paint") else "transforms"
+    return "entropy"
+
+
+def freeze(network: TrainingNetwork, parts: Sequence[str]) -> None:
+    """Take the gradients from parts of the model, or from ``rate``.
+
+    Raises:
+        ConfigError: there is no such part.
+    """
+    for part in parts:
+        try:
+            (network if part == "rate" else network.model).get_submodule(part).requires_grad_(False)
+        except AttributeError as err:
+            have = ", ".join(name for name, _ in network.model.named_children())
+            raise ConfigError(
+                f"freeze names parts of the model ({have}), parts of these, or rate; got {part!r}"
+            ) from err
+
+
+def make_optimizer(network: nn.Module, rates: LearningRates) -> torch.optim.Adam:
+    """Return Adam with one group per kind of parameter, each remembering its base rate."""
+    kinds: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            kinds.setdefault(kind_of(name), []).append(parameter)
+    groups = [{"params": params, "base": getattr(rates, kind), "kind": kind} for kind, params in kinds.items()]
+    return torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.98), fused=True)
+
+
+def draw_codes(random: np.random.Generator, batch: int, fractions: float) -> Tensor:
+    """Draw a quality code per sample, int64 [batch]: a level, or with the chance ``fractions`` any code."""
+    levels = random.integers(0, LEVELS, batch) * QUALITY_STEPS
+    anything = random.integers(0, QUALITY_CODES, batch)
+    fraction = random.random(batch) < fractions
+    return torch.from_numpy(np.where(fraction, anything, levels))
+
+
+class Pass(NamedTuple):
+    """What one step's forward pass gives.
+
+    Attributes:
+        x: pictures, float [B, H, W, 3].
+        code: their qualities, int64 [B].
+        x_hat: their reconstructions.
+        y_hat: float [B, h, w, M], in the gained domain.
+        loss: [B].
+        bpp: estimated, [B].
+        error: squared error on the 0..255 scale, [B].
+    """
+
+    x: Tensor
+    code: Tensor
+    x_hat: Tensor
+    y_hat: Tensor
+    loss: Tensor
+    bpp: Tensor
+    error: Tensor
+
+
+class Trainer(TrainingRun):
+    """Trains all of the main model but what its recipe freezes.
+
+    While nothing that decides the bitstream learns, the encoder runs as when it is served, and the loss has no rate.
+    ``samples/`` shows originals above qualities 1, 4.5 and 8.
+    """
+
+    columns: ClassVar[Sequence[str]] = ("loss", "bpp", "psnr", "gradient")
+
+    def __init__(self, recipe: Recipe, pictures: PictureSet, folder: Path, device: str = "cpu") -> None:
+        self.recipe = recipe
+        self.pictures = pictures
+        torch.manual_seed(recipe.seed)
+        config = model_config(recipe)
+        self.network = TrainingNetwork(config)
+        if isinstance(config, EdgeConfig):  # the published network begins as it was made, at random
+            linear_start(self.network.model, pictures, recipe.seed)
+        freeze(self.network, recipe.freeze)
+        self.network.to(device)
+        self.stream_learns = any(
+            parameter.requires_grad and not name.startswith(DECODER)
+            for name, parameter in self.network.named_parameters()
+        )
+        optimizer = make_optimizer(self.network, recipe.learning_rates)
+        super().__init__(recipe, folder, self.network, optimizer, torch.device(device))
+        self.perceptual = PerceptualTerm.on(recipe.loss.features, self.device) if self._wants_perceptual() else None
+
+    def _wants_perceptual(self) -> bool:
+        return self.recipe.loss.perceptual > 0 and any(phase.perceptual for phase in self.recipe.phases)
+
+    def train_step(self) -> Mapping[str, float]:
+        """Take one optimiser step."""
+        made = self.forward_pass()
+        norm = self.descend(made.loss.mean())
+        psnr = 10 * torch.log10(255.0**2 / made.error.detach().clamp_min(1e-3)).mean()
+        means = (float(made.loss.detach().mean()), float(made.bpp.detach().mean()), float(psnr), norm)
+        return dict(zip(self.columns, means, strict=True))
+
+    def forward_pass(self) -> Pass:
+        """Draw pictures and a quality for each, code them in both directions, and judge the result."""
+        phase, _ = self.recipe.at(self.step)
+        self.settle()
+        x = self.pictures.crops(self.random, phase.batch, phase.crop).to(self.device)
+        code = draw_codes(self.random, phase.batch, self.recipe.fractions).to(self.device)
+        bits = StepBits(self.network.rate)
+        model = self.network.model
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            with torch.set_grad_enabled(self.stream_learns):
+                made = model.latents(x, code, bits, noise=1.0 if self.stream_learns else 0.0)
+            x_hat = model.g_s(model.shared_tokens(made.y_hat, code), code, None).float()
+        return Pass(x, code, x_hat, made.y_hat, *self.main_loss(x_hat, x, code, bits, made))
+
+    def settle(self) -> None:
+        """Bring the prior's medians to where its distribution has moved, every so often."""
+        prior = self.network.prior
+        if prior is not None and self.stream_learns and self.step % SETTLE_EVERY == 0:
+            prior.settle()
+
+    def main_loss(
+        self, x_hat: Tensor, x: Tensor, code: Tensor, bits: StepBits, made: Latents | ModelOutput
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return, [B] each, the main path's loss, its rate in bits per pixel and its squared error."""
+        phase, _ = self.recipe.at(self.step)
+        with torch.set_grad_enabled(self.stream_learns):
+            bpp = (bits.bits + self.network.hyper_bits(made.z)) / phase.crop**2
+        error = squared_error(x_hat, x)
+        distortion = error
+        weights = self.recipe.loss
+        if phase.perceptual and self.perceptual is not None and self.step % weights.perceptual_every == 0:
+            distance = self.perceptual(x_hat, x)
+            distortion = error + weights.perceptual * weights.perceptual_every * distance
+        if not self.stream_learns:
+            return rate_distortion(torch.zeros_like(bpp), distortion, code, balanced=weights.balanced), bpp, error
+        share = self.network.model.analysis_routing(code, exact=False).share
+        ratio = weights.ratio * ratio_loss(made.trace.soft_share, share)
+        return rate_distortion(bpp, distortion, code, balanced=weights.balanced) + ratio, bpp, error
+
+    @torch.no_grad()
+    def sample(self) -> None:
+        """Write a sheet: two crops, and the averaged network's reconstructions at three levels below them."""
+        phase, _ = self.recipe.at(self.step)
+        crops = self.pictures.crops(np.random.default_rng(0), 2, phase.crop).to(self.device)
+        model = cast("TrainingNetwork", self.average.module).model
+        codes = (0, (QUALITY_CODES - 1) // 2, QUALITY_CODES - 1)
+        rows = [crops, *(model(crops, torch.full((2,), code, device=self.device)).x_hat for code in codes)]
+        sheet = torch.cat([torch.cat(tuple(row.float()), 1) for row in rows], 0)
+        folder = self.folder / "samples"
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(to_image(sheet)).save(folder / f"{self.step:07d}.png")

@@ -1,0 +1,196 @@
+"""Stage 2: one side path and its predictors learn, everything else stands still (MPA section 4).
+
+The bitstream does not change, so no rate is in the loss; the frozen part runs in evaluation mode and without gradients,
+as it will when the path is served.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from manypath import checkpoint
+from manypath.config import ADAPTERS
+from manypath.errors import CheckpointError
+from manypath.image import to_image
+from manypath.model import MPAModel
+from manypath.transforms import Routing, Trace
+from manypath_lab.training import sides
+from manypath_lab.training.data import PictureSet
+from manypath_lab.training.recipe import SideRecipe
+from manypath_lab.training.run import TrainingRun
+from manypath_lab.training.side_init import add_nothing, imitate_main
+from manypath_lab.training.side_loss import SideLossTerms, SidePicture, SideTerms
+from manypath_lab.training.stage1 import draw_codes
+
+START_FILE = "start.json"  # which model a run's side belongs to
+
+
+class SideNetwork(nn.Module):
+    """The modules of one side path, by their names in the model."""
+
+    def __init__(self, model: MPAModel, name: str) -> None:
+        super().__init__()
+        found = {
+            own: module
+            for own, module in model.named_modules()
+            if own.startswith("g_s.") and own.endswith((f"side_mlps.{name}", f"predictors.{name}"))
+        }
+        self.names = list(found)
+        self.parts = nn.ModuleList(found.values())
+
+    def of_kind(self, kind: str) -> list[nn.Parameter]:
+        """Return the parameters of its ``side_mlps`` or of its ``predictors``."""
+        parts = zip(self.names, self.parts, strict=True)
+        return [parameter for name, part in parts if f".{kind}." in name for parameter in part.parameters()]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the side's tensors by their names in the model."""
+        return {
+            f"{name}.{key}": value
+            for name, part in zip(self.names, self.parts, strict=True)
+            for key, value in part.state_dict().items()
+        }
+
+
+def model_with_side(start: sides.ModelFile, name: str, shape: str) -> tuple[MPAModel, bool]:
+    """Return the frozen model with the side ``name``, and whether the side is new rather than the start's own."""
+    if (name, shape) in start.config.sides:
+        return checkpoint.build(start.config, start.tensors).model, False
+    own = tuple((n, s) for n, s in start.config.sides if n != name)
+    fresh = MPAModel(dataclasses.replace(start.config, sides=(*own, (name, shape))))
+    tensors = {key: value for key, value in fresh.state_dict().items() if sides.belongs_to(key, name)}
+    made = sides.with_side(start, name, shape, tensors)
+    return checkpoint.build(made.config, made.tensors).model, True
+
+
+class SideTrainer(TrainingRun):
+    """Trains one side path; ``samples/`` shows originals above the main path's and the side's pictures at quality 1.
+
+    Args:
+        recipe: what to train.
+        start: the model that stands still.
+        pictures: to learn from.
+        folder: the run folder.
+        device: a torch device.
+    """
+
+    columns = ("loss", "psnr", "perceptual", "task", "gradient")
+
+    def __init__(
+        self, recipe: SideRecipe, start: sides.ModelFile, pictures: PictureSet, folder: Path, device: str = "cpu"
+    ) -> None:
+        self.terms = SideLossTerms(recipe, torch.device(device))
+        self.recipe = recipe
+        self.pictures = pictures
+        torch.manual_seed(recipe.seed)
+        self.model, new = model_with_side(start, recipe.path, recipe.shape)
+        self.side = SideNetwork(self.model, recipe.path)
+        if new and recipe.shape in ADAPTERS:
+            add_nothing(self.side)
+        elif new:
+            imitate_main(self.model, recipe.path, pictures, recipe.phases[0].crop, recipe.seed)
+        self.side.requires_grad_(True)
+        self.model.to(device)
+        groups = [
+            {"params": self.side.of_kind("side_mlps"), "base": recipe.rate, "kind": "sides"},
+            {"params": self.side.of_kind("predictors"), "base": recipe.predictor_rate, "kind": "predictors"},
+        ]
+        optimizer = torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.98), fused=True)
+        super().__init__(recipe, folder, self.side, optimizer, torch.device(device))
+
+    @property
+    def added_parameters(self) -> int:
+        """Return how many parameters the path adds."""
+        return sum(parameter.numel() for parameter in self.side.parameters())
+
+    @property
+    def added_share(self) -> float:
+        """Return the same as a share of the model without any side of the synthesis."""
+        names = [name for name, _ in self.model.config.sides]
+        base = sum(
+            parameter.numel()
+            for key, parameter in self.model.named_parameters()
+            if not any(sides.belongs_to(key, name) for name in names)
+        )
+        return self.added_parameters / base
+
+    def train_step(self) -> Mapping[str, float]:
+        """Take one optimiser step."""
+        terms = self.forward_pass()
+        norm = self.descend(terms.loss)
+        means = (float(terms.loss.detach()), terms.psnr, terms.perceptual, terms.task, norm)
+        return dict(zip(self.columns, means, strict=True))
+
+    def forward_pass(self) -> SideTerms:
+        """Draw pictures, a quality for each and how to route, and judge what the side makes of them."""
+        recipe = self.recipe
+        phase, _ = recipe.at(self.step)
+        x = self.pictures.upright_crops(self.random, phase.batch, phase.crop, recipe.zoom_out).to(self.device)
+        code = draw_codes(self.random, phase.batch, recipe.fractions).to(self.device)
+        trace = Trace([], [])
+        routing = self.terms.routing(self.random, phase.batch, recipe.fractions, self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            with torch.no_grad():
+                tokens = self.model.shared_tokens(self.model.latents(x, code).y_hat, code)
+            x_hat = self.model.g_s(tokens, code, routing, trace).float()
+        return self.terms(SidePicture(x_hat, routing, trace), x, code, self.random, self.step)
+
+    @torch.no_grad()
+    def sample(self) -> None:
+        """Write a sheet: three crops, the main path's and the side's reconstructions below them."""
+        phase, _ = self.recipe.at(self.step)
+        random = np.random.default_rng(0)
+        x = self.pictures.upright_crops(random, 3, phase.crop, self.recipe.zoom_out).to(self.device)
+        code = torch.zeros(3, dtype=torch.int64, device=self.device)
+        tokens = self.model.shared_tokens(self.model.latents(x, code).y_hat, code)
+        routing = Routing(self.recipe.path, torch.zeros(1, device=self.device), exact=True)
+        rows = [x, self.model.g_s(tokens, code, None), self.model.g_s(tokens, code, routing)]
+        folder = self.folder / "samples"
+        folder.mkdir(exist_ok=True)
+        sheet = torch.cat([torch.cat(tuple(row.float()), 1) for row in rows], 0)
+        Image.fromarray(to_image(sheet)).save(folder / f"{self.step:07d}.png")
+
+
+def start_side(
+    recipe: SideRecipe, model: str | Path, pictures: PictureSet, folder: Path, device: str = "cpu"
+) -> SideTrainer:
+    """Return a trainer on a model, and write down in the run folder which one; say what the path adds."""
+    start = sides.read(model)
+    trainer = SideTrainer(recipe, start, pictures, folder, device)
+    began = {"model": str(model), "base_digest": sides.base_digest(start)}
+    file = folder / START_FILE
+    if file.exists() and json.loads(file.read_text())["base_digest"] != began["base_digest"]:
+        raise CheckpointError(f"{folder} was begun on other weights than those of {model}; choose another --output")
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(began))
+    added, share = trainer.added_parameters, trainer.added_share
+    print(f"path {recipe.path!r} adds {added:,} parameters, {share:.2%} of the model's", file=sys.stderr)
+    return trainer
+
+
+def export_side(run: Path, start: sides.ModelFile) -> sides.ModelFile:
+    """Return the start with the averaged side of a run.
+
+    Raises:
+        CheckpointError: the run began at another model.
+    """
+    recipe = SideRecipe.model_validate_json((run / "recipe.json").read_text())
+    began = json.loads((run / START_FILE).read_text())
+    if began["base_digest"] != sides.base_digest(start):
+        raise CheckpointError(f"{run} was trained on {began['model']}, whose weights are not those of the model given")
+    model, _ = model_with_side(start, recipe.path, recipe.shape)
+    side = SideNetwork(model, recipe.path)
+    state: dict[str, Any] = torch.load(run / "state.pt", map_location="cpu", weights_only=True)
+    prefix = "module."
+    side.load_state_dict({k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)})
+    return sides.with_side(start, recipe.path, recipe.shape, side.tensors())
