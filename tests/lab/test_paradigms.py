@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import paradigms as command
+from benchmarks.paradigms import __main__ as command
 from benchmarks.paradigms import measure, table
 from benchmarks.paradigms.experts import GatedExperts
 from benchmarks.paradigms.hyper_rate import code_length_rows
