@@ -103,13 +103,11 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         "merge",
         help="put side paths from several files into one",
         description="Take side paths from files of the same model; of two equal names the later one stays.",
-        epilog="examples:\n  manypath models merge edge cls.safetensors seg.safetensors --output all.safetensors\n"
-        "  manypath models merge edge eyes.safetensors --main eyes --output all.safetensors   people see eyes",
+        epilog="example:\n  manypath models merge edge cls.safetensors seg.safetensors --output all.safetensors",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     merge.add_argument("base", help="the model that gets the sides")
-    merge.add_argument("others", nargs="*", metavar="model", help="where they come from")
-    merge.add_argument("--main", metavar="PATH", help="a side, an adapter, that becomes the main path's own")
+    merge.add_argument("others", nargs="+", metavar="model", help="where they come from")
     merge.add_argument("-o", "--output", required=True, metavar="FILE", help="a .safetensors file")
     merge.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
     merge.set_defaults(func=merge_models)
@@ -211,13 +209,12 @@ def merge_models(args: argparse.Namespace) -> int:
     Raises:
         UsageError: the output's name does not fit, or it exists.
         CheckpointError: a file is damaged, or holds another model.
-        ConfigError: the path for --main is no adapter of the models.
     """
     from manypath_lab.training import sides
 
     output = _new_file(args)
-    merged = sides.merge(sides.read(args.base), [sides.read(own) for own in args.others])
-    return _write(output, sides.to_bytes(sides.as_main(merged, args.main) if args.main else merged))
+    merged = sides.merge(sides.read(args.base), [sides.read(other) for other in args.others])
+    return _write(output, sides.to_bytes(merged))
 
 
 def _new_file(args: argparse.Namespace) -> Path:

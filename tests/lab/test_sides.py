@@ -228,26 +228,3 @@ def test_every_shipped_recipe_is_sound() -> None:
     asked = load_recipe("side", path="vehicles", network="a.onnx", steps=7)
     assert isinstance(asked, SideRecipe)
     assert (asked.path, asked.steps) == ("vehicles", 7)
-
-
-def test_an_adapter_becomes_the_main_path_and_the_old_one_can_stay(
-    start: Path, pictures: PictureSet, tmp_path: Path
-) -> None:
-    run, trained = tmp_path / "run", tmp_path / "eyes.safetensors"
-    made, moved = tmp_path / "both.safetensors", tmp_path / "moved.safetensors"
-    recipe = SideRecipe(name="t", path="eyes", shape="adapter", ema=0.5, warmup=1, phases=(PHASE,))
-    start_side(recipe, start, pictures, run).run(report_every=5)
-    assert main(["models", "export", str(run), "--start", str(start), "-o", str(trained)]) == 0
-    plain = sides.read(trained)
-    zeros = {key: torch.zeros_like(value) for key, value in plain.tensors.items() if sides.belongs_to(key, "eyes")}
-    old = sides.with_side(plain, "mse", "adapter", {key.replace("eyes", "mse"): zero for key, zero in zeros.items()})
-    made.write_bytes(sides.to_bytes(old))
-    assert main(["models", "merge", str(made), "--main", "eyes", "-o", str(moved)]) == 0
-    before, after = Codec.load(made), Codec.load(moved)
-    stream = before.encode(photo(70, 90, 9), quality=5)
-    assert np.array_equal(before.decode(stream, path="eyes"), after.decode(stream))
-    assert np.array_equal(before.decode(stream), after.decode(stream, path="mse"))
-    assert not np.array_equal(after.decode(stream), after.decode(stream, path="mse"))
-    assert sides.base_digest(sides.read(moved)) == sides.base_digest(plain)
-    with pytest.raises(ConfigError, match="adapter"):
-        sides.as_main(sides.read(moved), "cls")

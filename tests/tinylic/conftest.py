@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.published_order.context import published_shapes
 from manypath.codec import Codec
 from manypath.config import PUBLISHED_SIDES, TINYLIC, TinyLICConfig
 from manypath.gain import quality_to_code
 from manypath.model import MPAModel
 from manypath.published import load_published
 from tests.tinylic.filling import filled
+from tests.tinylic.published_context import published_shapes
 
 TASKS = [name for name, _ in PUBLISHED_SIDES]  # in the order of the published task numbers
 

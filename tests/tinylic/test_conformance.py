@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.published_order.context import published_shapes
 from manypath.entropy.context import Step
 from manypath.entropy.multistage import MultistageContext, gaussian_bits
 from manypath.image import to_tensor
@@ -23,6 +22,7 @@ from manypath.pyramid import PyramidHyperAnalysis, PyramidHyperSynthesis
 from manypath.transforms import Routing
 from tests.tinylic.conftest import TASKS, code_of, nhwc, relative_error, with_sides
 from tests.tinylic.filling import filled
+from tests.tinylic.published_context import published_shapes
 
 EXTRACT = Path(__file__).parent / "extract"
 TOLERANCE = 1e-4  # relative, of the norm

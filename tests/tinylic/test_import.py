@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.published_order.context import to_published
 from manypath.config import TINYLIC
 from manypath.errors import CheckpointError
 from manypath.model import MPAModel
 from manypath.published import load_published, names, published_config, read_published
 from manypath_cli.exits import ExitCode
 from manypath_cli.main import main
+from tests.tinylic.published_context import to_published
 
 
 def test_every_parameter_is_filled_exactly_once(network: MPAModel) -> None:

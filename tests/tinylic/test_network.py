@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.published_order.context import PublishedContext
 from manypath.aggregation import Scope, route, soft_mask
 from manypath.checkpoint import random_model
 from manypath.config import PRESETS, TINYLIC, ModelConfig, TinyLICConfig
@@ -18,6 +17,7 @@ from manypath.model import MPAModel
 from manypath.pyramid import picture_kit
 from manypath.transforms import LOW, Group, Routing
 from tests.tinylic.conftest import code_of, relative_error, with_sides
+from tests.tinylic.published_context import PublishedContext
 
 TINY = PRESETS["tinylic-tiny"]
 

@@ -16,8 +16,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from manypath import checkpoint
-from manypath.config import ADAPTERS, EdgeConfig, ModelConfig
-from manypath.errors import CheckpointError, ConfigError
+from manypath.config import EdgeConfig, ModelConfig
+from manypath.errors import CheckpointError
 
 
 class ModelFile(NamedTuple):
@@ -45,11 +45,11 @@ def belongs_to(tensor: str, side: str) -> bool:
 
 
 def base_digest(model: ModelFile) -> str:
-    """Return the SHA-256 of what sides are trained on: all but the synthesis' sides and the main path's own adapter."""
+    """Return the SHA-256 of what sides are trained on: all but the synthesis' sides."""
     total = hashlib.sha256()
     names = [name for name, _ in model.config.sides]
     for name in sorted(model.tensors):
-        if ".main_adapter." not in name and not any(belongs_to(name, side) for side in names):
+        if not any(belongs_to(name, side) for side in names):
             total.update(name.encode())
             total.update(model.tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
@@ -69,29 +69,6 @@ def with_side(model: ModelFile, name: str, shape: str, side: dict[str, Tensor]) 
     kind = torch.float16 if isinstance(model.config, EdgeConfig) else torch.float32  # as the model itself is stored
     stored = {key: tensor.detach().to("cpu", kind, copy=True).contiguous() for key, tensor in side.items()}
     return ModelFile(dataclasses.replace(model.config, sides=sides), {**kept, **stored})
-
-
-def as_main(model: ModelFile, name: str) -> ModelFile:
-    """Return the model with the side ``name`` as what its main path adds to the MLPs that it shares with adapters.
-
-    The other adapters stay what they were; the path that was main before is then the one that adds nothing.
-
-    Raises:
-        ConfigError: the model has no such side, it is no adapter, or the model's family has no adapters.
-    """
-    shape = dict(model.config.sides).get(name)
-    if shape not in ADAPTERS or not isinstance(model.config, EdgeConfig):
-        have = ", ".join(f"{own} ({kind})" for own, kind in model.config.sides) or "none"
-        raise ConfigError(f"only a side that is an adapter can become the main path's own; {name!r} is not: {have}")
-    sides = tuple(side for side in model.config.sides if side[0] != name)
-    config = dataclasses.replace(model.config, sides=sides, main_adapter=shape)
-    kept = {key: tensor for key, tensor in model.tensors.items() if ".main_adapter." not in key}
-    moved = {
-        key.replace(f".side_mlps.{name}.", ".main_adapter."): tensor
-        for key, tensor in kept.items()
-        if f".predictors.{name}." not in key
-    }
-    return ModelFile(config, moved)
 
 
 def merge(base: ModelFile, others: list[ModelFile]) -> ModelFile:
