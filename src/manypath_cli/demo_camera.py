@@ -19,7 +19,7 @@ from manypath.errors import ManypathError
 from manypath.path import Path
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
-from manypath_services.common.client import ENCODER_SERVICE, channel_options
+from manypath_services.common.client import ENCODER_SERVICE, channel_options, open_blocking_channel
 from manypath_services.decoder import answers
 from manypath_services.inference.client import InferenceClient
 
@@ -184,7 +184,7 @@ def look_at(workers: Mapping[str, tuple[str, str]], images: Mapping[str, Image])
 @contextmanager
 def _encoder(target: str) -> Iterator[Any]:
     """Give a function that sends one request and returns seconds and answer."""
-    with grpc.insecure_channel(target, options=channel_options(ENCODER_SERVICE)) as channel:
+    with open_blocking_channel(target, channel_options(ENCODER_SERVICE)) as channel:
         stub = pb_grpc.EncoderServiceStub(channel)  # type: ignore[no-untyped-call]
 
         def process(request: pb.ProcessRequest) -> tuple[float, pb.ProcessResponse]:

@@ -11,7 +11,12 @@ import numpy as np
 from manypath_cli.demo_camera import CLASSIFICATION, PATHS, SEGMENTATION, Report
 from manypath_cli.demo_pictures import JPEG, ORIGINAL, Panel
 
-_SHOWN_METRICS = ("grpc_server_handled_total", "codec_bitstream_bytes_sum", "codec_rate_bpp_sum", "codec_queue_depth")
+_SHOWN_METRICS = (
+    "grpc_server_handled_total",
+    "manypath_codec_bitstream_bytes_sum",
+    "manypath_codec_rate_bpp_sum",
+    "manypath_queue_depth",
+)
 _COLUMN = 36  # characters of a column of labels
 
 

@@ -17,6 +17,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from manypath.errors import ManypathError
+from manypath_services.common.client import open_blocking_channel
 
 _HOST = "127.0.0.1"
 _KEPT_LINES = 5000  # of each process's log
@@ -115,7 +116,7 @@ class ServiceProcess:
             ServiceProcessError: it ended, or that took too long.
         """
         serving = health_pb2.HealthCheckResponse.SERVING
-        with grpc.insecure_channel(f"{_HOST}:{self.ports(timeout_seconds).grpc}") as channel:
+        with open_blocking_channel(f"{_HOST}:{self.ports(timeout_seconds).grpc}", ()) as channel:
             watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=timeout_seconds)
             try:
                 while next(watch).status != serving:

@@ -58,7 +58,7 @@ def test_the_demo_shows_paths_labels_masks_times_and_metrics_and_ends_what_it_st
         assert re.search(rf"{stage}.* \d+\.\d\n", said), stage
     assert len(re.findall(r"^     +\d+\.\d% \S", said, re.MULTILINE)) == 5
     assert "mask as the original" in said
-    assert "codec_rate_bpp_sum perceptual = " in said
+    assert "manypath_codec_rate_bpp_sum perceptual = " in said
     assert len(re.findall(r"http://127\.0\.0\.1:\d+/metrics", said)) == 4
 
 

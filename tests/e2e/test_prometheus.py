@@ -126,23 +126,28 @@ def test_bitrate_and_latency_have_the_values_that_the_requests_had(start, tmp_pa
         rates = [response.facts.bpp for response in encoded]
         sizes = [len(response.bitstream) for response in encoded]
         for job in ("encoder", "decoder"):
-            close(f'sum(codec_rate_bpp_sum{{job="{job}"}})', sum(rates))
-            close(f'sum(codec_rate_bpp_count{{job="{job}"}})', 4)
-            close(f'sum(codec_bitstream_bytes_sum{{job="{job}"}})', sum(sizes))
-            close(f'codec_input_pixels_total{{job="{job}"}}', sum(r.facts.width * r.facts.height for r in encoded))
-            median = server.value(f'histogram_quantile(0.5, sum by (le) (codec_rate_bpp_bucket{{job="{job}"}}))')
+            close(f'sum(manypath_codec_rate_bpp_sum{{job="{job}"}})', sum(rates))
+            close(f'sum(manypath_codec_rate_bpp_count{{job="{job}"}})', 4)
+            close(f'sum(manypath_codec_bitstream_bytes_sum{{job="{job}"}})', sum(sizes))
+            close(
+                f'manypath_codec_input_pixels_total{{job="{job}"}}',
+                sum(r.facts.width * r.facts.height for r in encoded),
+            )
+            median = server.value(
+                f'histogram_quantile(0.5, sum by (le) (manypath_codec_rate_bpp_bucket{{job="{job}"}}))'
+            )
             assert min(rates) / 2 <= median <= 2 * max(rates)
-        by_quality = server.query('codec_rate_bpp_count{job="encoder"}')
+        by_quality = server.query('manypath_codec_rate_bpp_count{job="encoder"}')
         assert {dict(labels)["quality"]: count for labels, count in by_quality.items()} == {
             "1": 1,
             "2": 1,  # 2.5, rounded to even
             "4": 1,
             "8": 1,
         }
-        close('codec_output_bytes_total{job="encoder"}', sum(sizes))
-        close('codec_input_bytes_total{job="decoder"}', sum(sizes))
+        close('manypath_codec_output_bytes_total{job="encoder"}', sum(sizes))
+        close('manypath_codec_input_bytes_total{job="decoder"}', sum(sizes))
         pictures = [picture for response in decoded for picture in response.pictures]
-        close('codec_output_bytes_total{job="decoder"}', sum(len(one.picture.file) for one in pictures))
+        close('manypath_codec_output_bytes_total{job="decoder"}', sum(len(one.picture.file) for one in pictures))
 
         # latency: each stage what the responses said, the whole between the stages' sum and the clients' watch
         for job, responses in (("encoder", encoded), ("decoder", decoded)):
@@ -150,7 +155,7 @@ def test_bitrate_and_latency_have_the_values_that_the_requests_had(start, tmp_pa
             for response in responses:
                 for timing in response.timings:
                     stages[timing.stage] += timing.seconds
-            found = server.query(f'codec_stage_duration_seconds_sum{{job="{job}"}}')
+            found = server.query(f'manypath_codec_stage_duration_seconds_sum{{job="{job}"}}')
             assert {dict(labels)["stage"] for labels in found} == set(stages)
             for labels, seconds in found.items():
                 assert seconds == pytest.approx(stages[dict(labels)["stage"]], rel=1e-9)
@@ -159,7 +164,7 @@ def test_bitrate_and_latency_have_the_values_that_the_requests_had(start, tmp_pa
             if job == "encoder":
                 whole = server.value('grpc_server_handling_seconds_sum{job="encoder",grpc_method="Encode"}')
                 assert sum(stages.values()) <= whole <= math.fsum(encode_seconds)
-        close('codec_build_info{job="encoder"}', 1)
+        close('manypath_build_info{job="encoder"}', 1)
 
 
 def complaints(url: str) -> str:
@@ -182,6 +187,6 @@ def test_promtool_has_nothing_to_say_of_metrics_in_use(start):  # noqa: F811
         request = pb.EncodeRequest(picture=as_raw(photo()), rate=pb.Rate(max_bytes=3000))
         bitstream = encodes.Encode(request, timeout=SECONDS).bitstream
         decodes.Decode(pb.DecodeRequest(bitstream=bitstream), timeout=SECONDS)
-    assert encoder.value("codec_budget_utilization_ratio_sum") == pytest.approx(len(bitstream) / 3000)
+    assert encoder.value("manypath_codec_budget_utilization_ratio_sum") == pytest.approx(len(bitstream) / 3000)
     for running in (encoder, decoder):
         assert complaints(running.metrics_url) == ""

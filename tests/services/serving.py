@@ -19,6 +19,7 @@ from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.codec.serving import bring_up
+from manypath_services.codec.statuses import CODEC_CODES
 from manypath_services.common.client import DECODER_SERVICE, ENCODER_SERVICE, channel_options
 from manypath_services.common.compute import Compute
 from manypath_services.common.server import Server
@@ -73,7 +74,7 @@ class Running:
 
         async def start() -> None:
             self.servicer = servicer_class(self.settings, self.metrics)
-            self.server = Server(self.settings, self.metrics, [service])
+            self.server = Server(self.settings, self.metrics, [service], CODEC_CODES)
             add = getattr(pb_grpc, f"add_{service.rpartition('.')[2]}Servicer_to_server")
             add(self.servicer, self.server.grpc)
             await self.server.start()

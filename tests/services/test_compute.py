@@ -47,10 +47,10 @@ class Blocked:
         return asyncio.create_task(self.compute.run(lambda: self.ran.append(name), timeout_seconds=timeout_seconds))
 
     def shed(self, reason: str) -> float:
-        return self.metrics.registry.get_sample_value("codec_requests_shed_total", {"reason": reason})
+        return self.metrics.registry.get_sample_value("manypath_requests_shed_total", {"reason": reason})
 
     def depth(self) -> float:
-        return self.metrics.registry.get_sample_value("codec_queue_depth")
+        return self.metrics.registry.get_sample_value("manypath_queue_depth")
 
 
 async def turns() -> None:

@@ -103,12 +103,12 @@ LIES = {
 @pytest.mark.parametrize("method", ["Decode", "Analyze"])
 def test_bytes_that_lie_have_their_status_and_are_counted(decoder, client, bitstream, method, lie):
     damage, code, reason = LIES[lie]
-    before = decoder.value("codec_bitstream_rejected_total", reason=reason)
+    before = decoder.value("manypath_codec_bitstream_rejected_total", reason=reason)
     wanted = [pb.PathRequest(path=pb.PATH_PERCEPTUAL)]
     request = {"Decode": pb.DecodeRequest, "Analyze": pb.AnalyzeRequest}[method]
     error = refusal(getattr(client, method), request(bitstream=damage(bitstream), pictures=wanted))
     assert error.code().name == code, error.details()
-    assert decoder.value("codec_bitstream_rejected_total", reason=reason) == before + 1
+    assert decoder.value("manypath_codec_bitstream_rejected_total", reason=reason) == before + 1
 
 
 @pytest.mark.parametrize(
@@ -144,10 +144,10 @@ def test_analyze_without_any_wish_is_refused(client, bitstream):
     ],
 )
 def test_a_task_without_a_worker_is_refused_before_anything_is_decoded(decoder, client, bitstream, task, said):
-    before = decoder.value("codec_input_bytes_total")
+    before = decoder.value("manypath_codec_input_bytes_total")
     error = refusal(client.Analyze, pb.AnalyzeRequest(bitstream=bitstream, tasks=[task]))
     assert re.match(said, f"{error.code().name}: {error.details()}")
-    assert decoder.value("codec_input_bytes_total") == before
+    assert decoder.value("manypath_codec_input_bytes_total") == before
 
 
 def test_a_picture_above_the_settings_limit_is_refused_by_its_header(start, bitstream):
@@ -156,8 +156,8 @@ def test_a_picture_above_the_settings_limit_is_refused_by_its_header(start, bits
         error = refusal(client.Decode, pb.DecodeRequest(bitstream=bitstream))
     assert error.code().name == "INVALID_ARGUMENT"
     assert "130x96 = 12480" in error.details()
-    assert running.value("codec_bitstream_rejected_total", reason="limit") == 1
-    assert running.value("codec_queue_wait_seconds_count") == 0
+    assert running.value("manypath_codec_bitstream_rejected_total", reason="limit") == 1
+    assert running.value("manypath_queue_wait_seconds_count") == 0
 
 
 def test_an_answer_that_fits_no_message_is_refused_before_it_is_decoded(start, codec):
@@ -168,4 +168,4 @@ def test_an_answer_that_fits_no_message_is_refused_before_it_is_decoded(start, c
         error = refusal(client.Decode, request)
     assert error.code().name == "OUT_OF_RANGE"
     assert "196608 bytes" in error.details()
-    assert running.value("codec_queue_wait_seconds_count") == 0
+    assert running.value("manypath_queue_wait_seconds_count") == 0

@@ -30,7 +30,7 @@ def test_a_worker_that_is_down_makes_analyze_unavailable_and_decode_goes_on(star
         error = refusal(client.Analyze, pb.AnalyzeRequest(bitstream=bitstream, tasks=[CLASSIFY]))
         assert error.code() is grpc.StatusCode.UNAVAILABLE, error.details()
         assert client.Decode(pb.DecodeRequest(bitstream=bitstream), timeout=SECONDS).facts.width == 130
-    assert running.value("codec_downstream_calls_total", worker="classification", code="UNAVAILABLE") == 1
+    assert running.value("manypath_downstream_calls_total", worker="classification", code="UNAVAILABLE") == 1
 
 
 def test_a_decoder_that_is_down_makes_process_fail_by_name_and_encode_goes_on(start, nobody):

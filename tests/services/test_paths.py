@@ -149,8 +149,10 @@ def test_metrics_know_paths_by_the_names_that_the_model_has(start, model, bitstr
         if "path" in sample.labels
     }
     assert labels == {"perceptual", "classification", "vehicles", "several"}
-    assert running.value("codec_rate_bpp_count", path="vehicles", quality="6") == 2
-    assert running.value("codec_rate_bpp_count", path="perceptual", quality="6") == 4  # two fallbacks, itself, several
+    assert running.value("manypath_codec_rate_bpp_count", path="vehicles", quality="6") == 2
+    assert (
+        running.value("manypath_codec_rate_bpp_count", path="perceptual", quality="6") == 4
+    )  # two fallbacks, itself, several
     seconds = {"service": "decoder", "stage": "synthesis", "device": "cpu"}
-    assert running.value("codec_stage_duration_seconds_count", path="vehicles", **seconds) == 1
-    assert running.value("codec_stage_duration_seconds_count", path="several", **seconds) == 1
+    assert running.value("manypath_codec_stage_duration_seconds_count", path="vehicles", **seconds) == 1
+    assert running.value("manypath_codec_stage_duration_seconds_count", path="several", **seconds) == 1

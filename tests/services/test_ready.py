@@ -41,7 +41,7 @@ def test_a_machine_that_computes_other_symbols_does_not_serve(codec, monkeypatch
     metrics = CodecMetrics("decoder", "test")
     with pytest.raises(SelfCheckError, match="the shipped self-check stream does not decode"):
         load_codec(DecoderSettings.load(model=MODEL), metrics)
-    assert metrics.registry.get_sample_value("codec_selfcheck_mismatch") == 1
+    assert metrics.registry.get_sample_value("manypath_codec_selfcheck_mismatch") == 1
 
 
 def test_a_server_that_fails_its_check_stays_not_serving_and_stops_its_start(start, codec, monkeypatch):
@@ -51,5 +51,5 @@ def test_a_server_that_fails_its_check_stays_not_serving_and_stops_its_start(sta
     running = start("decoder", ready=False)
     with pytest.raises(StartError, match="self-check"):
         running.become_ready()
-    assert running.value("codec_selfcheck_mismatch") == 1
+    assert running.value("manypath_codec_selfcheck_mismatch") == 1
     assert running.servicer.codec is None

@@ -31,8 +31,8 @@ def test_health_is_not_serving_until_the_model_is_loaded_and_checked(start, kind
     assert health_of(running) == health_of(running, service) == NOT_SERVING
     running.become_ready()
     assert health_of(running) == health_of(running, service) == SERVING
-    assert running.value("codec_model_load_seconds") > 0
-    assert running.value("codec_selfcheck_mismatch") == 0
+    assert running.value("manypath_model_load_seconds") > 0
+    assert running.value("manypath_codec_selfcheck_mismatch") == 0
 
 
 def test_health_of_a_service_that_is_not_here_is_not_found(encoder):
@@ -116,13 +116,13 @@ def test_a_full_queue_sheds_with_a_time_to_come_again(start):
         with running.busy():
             waiting = client.Encode.future(request, timeout=SECONDS)
             # were the other one first in the queue, this one would be shed until its retries are used up
-            while running.value("codec_queue_depth") < 1 and not waiting.done():
+            while running.value("manypath_queue_depth") < 1 and not waiting.done():
                 pass
             error = refused_when_full(impatient, request)
             assert error.code().name == "RESOURCE_EXHAUSTED"
             assert dict(error.trailing_metadata())["grpc-retry-pushback-ms"] == "50"
         assert waiting.result().facts.bytes > 0
-    assert running.value("codec_requests_shed_total", reason="queue_full") >= 1
+    assert running.value("manypath_requests_shed_total", reason="queue_full") >= 1
 
 
 def refused_when_full(client, request):
@@ -141,9 +141,9 @@ def test_a_deadline_that_passes_in_the_queue_costs_no_compute(start):
         assert error.code().name == "DEADLINE_EXCEEDED"
     with running.client() as client:  # it queues behind the dead one
         client.Encode(pb.EncodeRequest(picture=as_raw(photo(10, 10))), timeout=SECONDS)
-    assert running.value("codec_input_pixels_total") == 100
+    assert running.value("manypath_codec_input_pixels_total") == 100
     reasons = ("expired", "cancelled")
-    assert sum(running.value("codec_requests_shed_total", reason=reason) for reason in reasons) == 1
+    assert sum(running.value("manypath_requests_shed_total", reason=reason) for reason in reasons) == 1
 
 
 def test_health_answers_while_the_server_computes(start):
@@ -180,7 +180,7 @@ def test_stopping_finishes_what_was_accepted_and_turns_health_first(start):
         assert next(watch).status == SERVING
         with running.busy():
             accepted = [client.Encode.future(request, timeout=SECONDS) for _ in range(5)]
-            while running.value("codec_queue_depth") < 5:
+            while running.value("manypath_queue_depth") < 5:
                 pass
             stopping = running.loop.start(running.server.stop())
             assert next(watch).status == NOT_SERVING

@@ -103,8 +103,8 @@ def test_a_worker_process_serves_reports_and_ends(repository: Path) -> None:
         handled = {"grpc_service": SERVICE, "grpc_method": "ModelInfer", "grpc_code": "OK"}
         assert metric(worker.metrics_url, "grpc_server_handled_total", **handled) == 1
         network = {"model": "colours", "provider": "CPUExecutionProvider"}
-        assert metric(worker.metrics_url, "worker_inference_seconds_count", **network) == 1
-        assert metric(worker.metrics_url, "codec_build_info", model="colours", device="cpu") == 1
+        assert metric(worker.metrics_url, "manypath_worker_inference_seconds_count", **network) == 1
+        assert metric(worker.metrics_url, "manypath_build_info", model="colours", device="cpu") == 1
 
         worker.process.send_signal(signal.SIGTERM)
         _, rest = worker.process.communicate(timeout=30)

@@ -20,14 +20,14 @@ class CodecMetrics(ServiceMetrics):
         super().__init__(service, version)
         registry = self.registry
         self.stage = Histogram(
-            "codec_stage_duration_seconds",
+            "manypath_codec_stage_duration_seconds",
             "Seconds of one stage of one request.",
             ("service", "stage", "path", "device"),
             buckets=STAGE_SECONDS,
             registry=registry,
         )
         self.bitstream_bytes = Histogram(
-            "codec_bitstream_bytes",
+            "manypath_codec_bitstream_bytes",
             "Size of a bitstream, header included.",
             ("path",),
             buckets=_BYTES,
@@ -35,46 +35,48 @@ class CodecMetrics(ServiceMetrics):
         )
         # promtool refuses "bits_per_pixel" in a name
         self.rate = Histogram(
-            "codec_rate_bpp",
+            "manypath_codec_rate_bpp",
             "Bits of a bitstream over the pixels of its picture; quality is the nearest whole level.",
             ("path", "quality"),
             buckets=_BPP,
             registry=registry,
         )
-        self.input_pixels = Counter("codec_input_pixels_total", "Pixels that came in.", registry=registry)
+        self.input_pixels = Counter("manypath_codec_input_pixels_total", "Pixels that came in.", registry=registry)
         self.input_bytes = Counter(
-            "codec_input_bytes_total", "Bytes of pictures or bitstreams that came in.", registry=registry
+            "manypath_codec_input_bytes_total", "Bytes of pictures or bitstreams that came in.", registry=registry
         )
         self.output_bytes = Counter(
-            "codec_output_bytes_total",
+            "manypath_codec_output_bytes_total",
             "Bytes of bitstreams or pictures that went out.",
             ("path",),
             registry=registry,
         )
         self.budget_utilization = Histogram(
-            "codec_budget_utilization_ratio",
+            "manypath_codec_budget_utilization_ratio",
             "Bytes used over bytes asked, where a budget was given.",
             buckets=_RATIOS,
             registry=registry,
         )
         self.rejected = Counter(
-            "codec_bitstream_rejected_total",
+            "manypath_codec_bitstream_rejected_total",
             "Bitstreams refused, by error.",
             ("reason",),
             registry=registry,
         )
         self.selfcheck_mismatch = Gauge(
-            "codec_selfcheck_mismatch",
+            "manypath_codec_selfcheck_mismatch",
             "1 if the self-check stream did not decode to its picture; the server then never becomes ready.",
             registry=registry,
         )
         self.downstream = Counter(
-            "codec_downstream_calls_total",
+            "manypath_downstream_calls_total",
             "Calls to a worker, or from the encoder to its decoder, by status.",
             ("worker", "code"),
             registry=registry,
         )
-        self.model_load = Gauge("codec_model_load_seconds", "Seconds that loading and warming took.", registry=registry)
+        self.model_load = Gauge(
+            "manypath_model_load_seconds", "Seconds that loading and warming took.", registry=registry
+        )
 
     def observe_stages(self, seconds: Mapping[str, float], *, path: str, device: str) -> None:
         """Record the seconds of each stage of one request."""

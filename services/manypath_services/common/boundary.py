@@ -15,7 +15,7 @@ import grpc
 from manypath_services.common import logs
 from manypath_services.common.errors import ServiceError
 from manypath_services.common.metrics import ServiceMetrics
-from manypath_services.common.status import Status, status_of
+from manypath_services.common.status import Codes, Status, status_of
 
 REQUEST_ID = "x-request-id"
 
@@ -34,11 +34,15 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
     Args:
         metrics: where calls are counted.
         refusal: the error that every new call now ends with; None while calls are welcome.
+        codes: statuses of errors that are not ours.
     """
 
-    def __init__(self, metrics: ServiceMetrics, refusal: Callable[[], ServiceError | None]) -> None:
+    def __init__(
+        self, metrics: ServiceMetrics, refusal: Callable[[], ServiceError | None], codes: Codes | None = None
+    ) -> None:
         self._metrics = metrics
         self._refusal = refusal
+        self._codes = codes
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -89,7 +93,7 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
             status = Status(context.code(), context.details())
             raise
         except Exception as err:  # noqa: BLE001  (the boundary: what the table lacks is told to the log alone)
-            status = status_of(err, request_id)
+            status = status_of(err, request_id, self._codes)
             if not status.expected:
                 _log.exception("internal error")
         finally:  # before the caller hears of it: who has an answer finds it counted

@@ -1,42 +1,65 @@
-"""What can go wrong in serving, beside what the codec itself raises.
+"""What can go wrong in serving: one root, each class with the status that a caller sees.
 
 ::
 
     ServiceError
-      NotReadyError            the model is still loading
-      StoppingError            the server is about to end; another one, or the next, will answer
-      OverloadedError          the queue is full; come again later
-      ExpiredError             the deadline passed before compute
-      UnsupportedError         this server is not configured for what was asked
-      ReplySizeError           the answer does not fit into a message
-      DownstreamError          another server refused, with its own status
-        DownstreamUnavailableError   it cannot be reached, or not in time
+      NotReadyError            UNAVAILABLE          the model is still loading
+      StoppingError            UNAVAILABLE          the server is about to end; another one, or the next, will answer
+      MessageError             INVALID_ARGUMENT     the message is malformed, or has more parts than a message may have
+      OverloadedError          RESOURCE_EXHAUSTED   something is full; come again later
+      ExpiredError             DEADLINE_EXCEEDED    the deadline passed, or will pass, before the answer is there
+      AbandonedError           CANCELLED            nobody waits for the answer any more
+      UnsupportedError         FAILED_PRECONDITION  this server is not configured for what was asked
+      ReplySizeError           OUT_OF_RANGE         the answer does not fit into a message
+      DownstreamError          its own              another server refused
+        DownstreamUnavailableError   UNAVAILABLE    it cannot be reached, or not in time
+
+The rooms add theirs: ``inference.tensors.TensorError``, ``inference.tasks.AnswerError``, ``worker.model.InputError``
+and so on. What the codec raises has its statuses in ``codec.statuses``.
 """
 
 from __future__ import annotations
 
-import grpc
+from grpc import StatusCode
 
 
 class ServiceError(Exception):
-    """Root of everything the services raise on purpose."""
+    """Root of everything the services raise on purpose.
+
+    Attributes:
+        code: how the call ends.
+    """
+
+    code: StatusCode = StatusCode.INTERNAL
 
 
 class NotReadyError(ServiceError):
     """The model is still loading."""
 
+    code = StatusCode.UNAVAILABLE
+
 
 class StoppingError(ServiceError):
     """The server is about to end."""
 
+    code = StatusCode.UNAVAILABLE
+
+
+class MessageError(ServiceError):
+    """The message is malformed, or has more parts than a message may have."""
+
+    code = StatusCode.INVALID_ARGUMENT
+
 
 class OverloadedError(ServiceError):
-    """The queue is full.
+    """Something is full.
 
     Args:
         message: what is full.
         pushback_seconds: after which the client may come again.
     """
+
+    code = StatusCode.RESOURCE_EXHAUSTED
 
     def __init__(self, message: str, pushback_seconds: float) -> None:
         super().__init__(message)
@@ -44,15 +67,27 @@ class OverloadedError(ServiceError):
 
 
 class ExpiredError(ServiceError):
-    """The deadline passed while the request waited; nothing was computed."""
+    """The deadline passed, or will pass, before the answer is there."""
+
+    code = StatusCode.DEADLINE_EXCEEDED
+
+
+class AbandonedError(ServiceError):
+    """Nobody waits for the answer any more; the work for it was ended."""
+
+    code = StatusCode.CANCELLED
 
 
 class UnsupportedError(ServiceError):
     """This server is not configured for what was asked."""
 
+    code = StatusCode.FAILED_PRECONDITION
+
 
 class ReplySizeError(ServiceError):
     """The answer does not fit into a message."""
+
+    code = StatusCode.OUT_OF_RANGE
 
 
 class DownstreamError(ServiceError):
@@ -63,7 +98,7 @@ class DownstreamError(ServiceError):
         code: its status, passed on.
     """
 
-    def __init__(self, message: str, code: grpc.StatusCode) -> None:
+    def __init__(self, message: str, code: StatusCode) -> None:
         super().__init__(message)
         self.code = code
 
@@ -72,4 +107,4 @@ class DownstreamUnavailableError(DownstreamError):
     """Another server cannot be reached."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, grpc.StatusCode.UNAVAILABLE)
+        super().__init__(message, StatusCode.UNAVAILABLE)

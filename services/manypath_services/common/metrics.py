@@ -52,16 +52,16 @@ class ServiceMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self.inflight = Gauge("codec_inflight_requests", "Calls under way.", registry=registry)
-        self.queue_depth = Gauge("codec_queue_depth", "Requests waiting for compute.", registry=registry)
+        self.inflight = Gauge("manypath_inflight_requests", "Calls under way.", registry=registry)
+        self.queue_depth = Gauge("manypath_queue_depth", "Requests waiting for compute.", registry=registry)
         self.queue_wait = Histogram(
-            "codec_queue_wait_seconds",
+            "manypath_queue_wait_seconds",
             "Seconds that requests waited for compute.",
             buckets=STAGE_SECONDS,
             registry=registry,
         )
         self.shed = Counter(
-            "codec_requests_shed_total",
+            "manypath_requests_shed_total",
             "Requests dropped before compute: queue_full, expired or cancelled.",
             ("reason",),
             registry=registry,
@@ -69,7 +69,7 @@ class ServiceMetrics:
         for reason in ("queue_full", "expired", "cancelled"):
             self.shed.labels(reason)
         self._build = Gauge(
-            "codec_build_info",
+            "manypath_build_info",
             "1, labelled with what is running.",
             ("service", "version", "model", "model_digest", "device"),
             registry=registry,

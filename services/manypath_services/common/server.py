@@ -17,6 +17,7 @@ from manypath_services.common.boundary import Boundary
 from manypath_services.common.errors import NotReadyError, ServiceError, StoppingError
 from manypath_services.common.metrics import MetricsServer, ServiceMetrics
 from manypath_services.common.settings import ServiceSettings
+from manypath_services.common.status import Codes
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Server:
         settings: of the service.
         metrics: that the metrics port shows.
         services: full names, each with its health.
+        codes: statuses of errors that are not ours, as the codec's.
 
     Attributes:
         grpc: where servicers are registered.
@@ -51,13 +53,19 @@ class Server:
         metrics_port: of HTTP; known after ``start``.
     """
 
-    def __init__(self, settings: ServiceSettings, metrics: ServiceMetrics, services: Sequence[str]) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        metrics: ServiceMetrics,
+        services: Sequence[str],
+        codes: Codes | None = None,
+    ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._services = tuple(services)
         self._state = _State.LOADING
         self._metrics_server: MetricsServer | None = None
-        self._boundary = Boundary(metrics, self._refusal)
+        self._boundary = Boundary(metrics, self._refusal, codes)
         self.grpc = aio.server(
             interceptors=[self._boundary],
             # an outer guard for memory, each call holds its message; the queue's own limit gives the reason
@@ -77,7 +85,8 @@ class Server:
             OSError: a port is taken.
         """
         settings = self._settings
-        address = f"{settings.host}:{settings.port}"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"{host}:{settings.port}"
         try:
             self.port = self.grpc.add_insecure_port(address)
         except RuntimeError as err:

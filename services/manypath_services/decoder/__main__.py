@@ -20,12 +20,13 @@ async def serve(settings: DecoderSettings) -> None:
     from manypath_api.v1 import codec_pb2_grpc as pb_grpc
     from manypath_services.codec.metrics import CodecMetrics
     from manypath_services.codec.serving import serve_until_signal
+    from manypath_services.codec.statuses import CODEC_CODES
     from manypath_services.common.server import Server
     from manypath_services.decoder.servicer import DecoderServicer
 
     metrics = CodecMetrics("decoder", entry.version())
     servicer = DecoderServicer(settings, metrics)
-    server = Server(settings, metrics, [DECODER_SERVICE])
+    server = Server(settings, metrics, [DECODER_SERVICE], CODEC_CODES)
     pb_grpc.add_DecoderServiceServicer_to_server(servicer, server.grpc)  # type: ignore[no-untyped-call]
     await serve_until_signal(server, servicer)
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pydantic import Field, field_validator
 
 from manypath_services.codec.settings import CodecSettings
+from manypath_services.common.client import check_target
 from manypath_services.common.settings import settings_for
 
 _TASK = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # as the names of paths: a task takes the path called as it is
@@ -59,8 +60,10 @@ class DecoderSettings(CodecSettings):
                 raise ValueError(
                     f"a task's name is a lower-case word of at most 32 letters, digits, - and _; got {task!r}"
                 )
-            if _ADDRESS.fullmatch(address) is None:
+            match = _ADDRESS.fullmatch(address)
+            if match is None:
                 raise ValueError(f'the worker of {task} must be "host:port/model"; got {address!r}')
+            check_target(match["target"])
         return workers
 
     def worker(self, task: str) -> WorkerAddress | None:

@@ -20,12 +20,13 @@ async def serve(settings: EncoderSettings) -> None:
     from manypath_api.v1 import codec_pb2_grpc as pb_grpc
     from manypath_services.codec.metrics import CodecMetrics
     from manypath_services.codec.serving import serve_until_signal
+    from manypath_services.codec.statuses import CODEC_CODES
     from manypath_services.common.server import Server
     from manypath_services.encoder.servicer import EncoderServicer
 
     metrics = CodecMetrics("encoder", entry.version())
     servicer = EncoderServicer(settings, metrics)
-    server = Server(settings, metrics, [ENCODER_SERVICE])
+    server = Server(settings, metrics, [ENCODER_SERVICE], CODEC_CODES)
     pb_grpc.add_EncoderServiceServicer_to_server(servicer, server.grpc)  # type: ignore[no-untyped-call]
     await serve_until_signal(server, servicer)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from manypath_services.codec.settings import CodecSettings
+from manypath_services.common.client import check_target
 from manypath_services.common.settings import settings_for
 
 
@@ -19,3 +20,8 @@ class EncoderSettings(CodecSettings):
     uplink_timeout_seconds: float = Field(
         30.0, gt=0, le=600, description="Longest wait for the decoder; the caller's deadline may be earlier."
     )
+
+    @field_validator("uplink")
+    @classmethod
+    def _check_uplink(cls, uplink: str) -> str:
+        return check_target(uplink) if uplink else uplink

@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from manypath_api.inference import open_inference_pb2 as pb
 from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
+from manypath_services.common.client import INFERENCE_SERVICE, channel_options, open_channel
+from manypath_services.common.errors import ServiceError
 from manypath_services.common.settings import MESSAGE_BYTES
-from manypath_services.inference.channel import CHANNEL_OPTIONS
 from manypath_services.inference.picture_input import Normalisation, PictureInput, PictureInputError
 from manypath_services.inference.tasks import (
     AnswerError,
@@ -50,12 +51,16 @@ LONGEST_SIDE = 480
 """Pixels of the longest side that a segmenter of any size is given; ours was trained on pictures of that size."""
 
 
-class InferenceError(Exception):
+class InferenceError(ServiceError):
     """The server refused the request, or its answer makes no sense."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
 
 
 class InferenceUnavailable(InferenceError):  # noqa: N818  (it says what the server is, as the status does)
     """The server cannot be reached, is overloaded, or did not answer in time; later it may."""
+
+    code = grpc.StatusCode.UNAVAILABLE
 
 
 class _Model(NamedTuple):
@@ -92,10 +97,10 @@ class InferenceClient:
         self._timeout_seconds = timeout_seconds
         self._names = tuple(names)
         self._normalisation = normalisation or Normalisation()
-        if credentials is None:
-            self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
-        else:
-            self._channel = grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+        # Unlike calls between our own services these do not wait for a connection: where a worker is away, its caller
+        # still has a picture to give, and should know soon. Health is not watched: not every server reports it.
+        options = channel_options(INFERENCE_SERVICE, wait_for_ready=False, watch_health=False)
+        self._channel = open_channel(target, options, credentials)
         self._stub = pb_grpc.GRPCInferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._model: _Model | None = None
         self._model_lock = asyncio.Lock()

@@ -7,14 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from grpc import StatusCode
 from PIL import Image
+
+from manypath_services.common.errors import ServiceError
 
 _CROP = (7, 8)
 """Share of the short side that is kept: 224 of 256, the usual evaluation on ImageNet."""
 
 
-class PictureInputError(ValueError):
+class PictureInputError(ServiceError):
     """The model's input is not one that a picture can become."""
+
+    code = StatusCode.FAILED_PRECONDITION
 
 
 class Normalisation(NamedTuple):

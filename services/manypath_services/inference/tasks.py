@@ -12,9 +12,11 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from grpc import StatusCode
 from PIL import Image as PillowImage
 
 from manypath_api.inference import open_inference_pb2 as pb
+from manypath_services.common.errors import ServiceError
 from manypath_services.inference.picture_input import PictureInput
 from manypath_services.inference.tensors import Array, datatype_of
 
@@ -29,8 +31,10 @@ _INDEXES = ("UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "UINT32", "UIN
 _CLASSES = 256  # of a mask: a byte a pixel
 
 
-class AnswerError(ValueError):
+class AnswerError(ServiceError):
     """A model does not give what is asked for, or its answer makes no sense."""
+
+    code = StatusCode.FAILED_PRECONDITION
 
 
 class Label(NamedTuple):

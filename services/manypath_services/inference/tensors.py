@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from grpc import StatusCode
 
 from manypath_api.inference import open_inference_pb2 as pb
+from manypath_services.common.errors import ServiceError
 
 Array = npt.NDArray[Any]
 Tensor = pb.ModelInferRequest.InferInputTensor | pb.ModelInferResponse.InferOutputTensor
@@ -35,8 +37,10 @@ _MAX_TYPED_ELEMENTS = 2**22
 _MAX_AXES = 8
 
 
-class TensorError(ValueError):
+class TensorError(ServiceError):
     """A tensor's datatype, shape and contents contradict each other."""
+
+    code = StatusCode.INVALID_ARGUMENT
 
 
 def read_tensor(tensor: Tensor, raw: bytes | None) -> Array:

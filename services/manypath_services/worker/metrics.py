@@ -16,12 +16,12 @@ class WorkerMetrics(ServiceMetrics):
     def __init__(self, version: str) -> None:
         super().__init__("worker", version)
         self.inference = Histogram(
-            "worker_inference_seconds",
+            "manypath_worker_inference_seconds",
             "Seconds of one request's network, reading and writing its tensors included.",
             ("model", "provider"),
             buckets=_SECONDS,
             registry=self.registry,
         )
         self.model_load = Gauge(
-            "codec_model_load_seconds", "Seconds that loading the models took.", registry=self.registry
+            "manypath_model_load_seconds", "Seconds that loading the models took.", registry=self.registry
         )

@@ -9,10 +9,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy.typing as npt
 import onnxruntime
+from grpc import StatusCode
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from manypath_services.common.entry import StartError
+from manypath_services.common.errors import ServiceError
 
 Array = npt.NDArray[Any]
 Device = Literal["cpu", "cuda"]
@@ -33,12 +35,16 @@ class ModelError(StartError):
     """A model cannot be served: the worker does not start."""
 
 
-class UnknownModelError(LookupError):
+class UnknownModelError(ServiceError):
     """The caller asks for a model, or a version of it, that is not here."""
 
+    code = StatusCode.NOT_FOUND
 
-class InputError(ValueError):
+
+class InputError(ServiceError):
     """The caller's tensors do not fit the model."""
+
+    code = StatusCode.INVALID_ARGUMENT
 
 
 class TensorSpec(BaseModel):

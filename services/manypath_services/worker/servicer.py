@@ -10,12 +10,13 @@ import grpc
 
 from manypath_api.inference import open_inference_pb2 as pb
 from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
+from manypath_services.common.client import INFERENCE_SERVICE
 from manypath_services.common.compute import Compute
 from manypath_services.worker.inference import infer
 from manypath_services.worker.metrics import WorkerMetrics
 from manypath_services.worker.model import Model, TensorSpec, UnknownModelError
 
-SERVICE = "inference.GRPCInferenceService"
+SERVICE = INFERENCE_SERVICE
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
