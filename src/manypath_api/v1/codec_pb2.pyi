@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -411,3 +414,211 @@ class InspectResponse(_message.Message):
     slices: int
     decodable: bool
     def __init__(self, facts: _Optional[_Union[BitstreamFacts, _Mapping]] = ..., slices_present: _Optional[int] = ..., slices: _Optional[int] = ..., decodable: _Optional[bool] = ...) -> None: ...
+
+class StreamOpen(_message.Message):
+    __slots__ = ("session", "settled", "return_bitstream")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    RETURN_BITSTREAM_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    settled: int
+    return_bitstream: bool
+    def __init__(self, session: _Optional[str] = ..., settled: _Optional[int] = ..., return_bitstream: _Optional[bool] = ...) -> None: ...
+
+class SequenceRange(_message.Message):
+    __slots__ = ("first", "last")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    last: int
+    def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ...) -> None: ...
+
+class StreamOpened(_message.Message):
+    __slots__ = ("received", "window_frames", "window_bytes", "heartbeat_seconds")
+    RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FRAMES_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    received: StreamAcknowledgement
+    window_frames: int
+    window_bytes: int
+    heartbeat_seconds: float
+    def __init__(self, received: _Optional[_Union[StreamAcknowledgement, _Mapping]] = ..., window_frames: _Optional[int] = ..., window_bytes: _Optional[int] = ..., heartbeat_seconds: _Optional[float] = ...) -> None: ...
+
+class StreamAcknowledgement(_message.Message):
+    __slots__ = ("contiguous", "above")
+    CONTIGUOUS_FIELD_NUMBER: _ClassVar[int]
+    ABOVE_FIELD_NUMBER: _ClassVar[int]
+    contiguous: int
+    above: _containers.RepeatedCompositeFieldContainer[SequenceRange]
+    def __init__(self, contiguous: _Optional[int] = ..., above: _Optional[_Iterable[_Union[SequenceRange, _Mapping]]] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ("settled",)
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    settled: int
+    def __init__(self, settled: _Optional[int] = ...) -> None: ...
+
+class FrameTime(_message.Message):
+    __slots__ = ("captured_at", "monotonic_seconds", "source_seconds", "clock_synced")
+    CAPTURED_AT_FIELD_NUMBER: _ClassVar[int]
+    MONOTONIC_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_SYNCED_FIELD_NUMBER: _ClassVar[int]
+    captured_at: _timestamp_pb2.Timestamp
+    monotonic_seconds: float
+    source_seconds: float
+    clock_synced: bool
+    def __init__(self, captured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., monotonic_seconds: _Optional[float] = ..., source_seconds: _Optional[float] = ..., clock_synced: _Optional[bool] = ...) -> None: ...
+
+class FrameHeader(_message.Message):
+    __slots__ = ("sequence", "settled", "camera", "time")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    settled: int
+    camera: str
+    time: FrameTime
+    def __init__(self, sequence: _Optional[int] = ..., settled: _Optional[int] = ..., camera: _Optional[str] = ..., time: _Optional[_Union[FrameTime, _Mapping]] = ...) -> None: ...
+
+class FrameWishes(_message.Message):
+    __slots__ = ("tasks", "pictures", "picture_format", "answer")
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    tasks: _containers.RepeatedCompositeFieldContainer[TaskRequest]
+    pictures: _containers.RepeatedCompositeFieldContainer[PathRequest]
+    picture_format: PictureFormat
+    answer: bool
+    def __init__(self, tasks: _Optional[_Iterable[_Union[TaskRequest, _Mapping]]] = ..., pictures: _Optional[_Iterable[_Union[PathRequest, _Mapping]]] = ..., picture_format: _Optional[_Union[PictureFormat, str]] = ..., answer: _Optional[bool] = ...) -> None: ...
+
+class PictureFrame(_message.Message):
+    __slots__ = ("header", "picture", "rate", "wishes")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    WISHES_FIELD_NUMBER: _ClassVar[int]
+    header: FrameHeader
+    picture: Picture
+    rate: Rate
+    wishes: FrameWishes
+    def __init__(self, header: _Optional[_Union[FrameHeader, _Mapping]] = ..., picture: _Optional[_Union[Picture, _Mapping]] = ..., rate: _Optional[_Union[Rate, _Mapping]] = ..., wishes: _Optional[_Union[FrameWishes, _Mapping]] = ...) -> None: ...
+
+class BitstreamFrame(_message.Message):
+    __slots__ = ("header", "bitstream", "wishes")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    BITSTREAM_FIELD_NUMBER: _ClassVar[int]
+    WISHES_FIELD_NUMBER: _ClassVar[int]
+    header: FrameHeader
+    bitstream: bytes
+    wishes: FrameWishes
+    def __init__(self, header: _Optional[_Union[FrameHeader, _Mapping]] = ..., bitstream: _Optional[bytes] = ..., wishes: _Optional[_Union[FrameWishes, _Mapping]] = ...) -> None: ...
+
+class FrameAnswer(_message.Message):
+    __slots__ = ("sequence", "camera", "encoded", "analyzed")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
+    ENCODED_FIELD_NUMBER: _ClassVar[int]
+    ANALYZED_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    camera: str
+    encoded: EncodeResponse
+    analyzed: AnalyzeResponse
+    def __init__(self, sequence: _Optional[int] = ..., camera: _Optional[str] = ..., encoded: _Optional[_Union[EncodeResponse, _Mapping]] = ..., analyzed: _Optional[_Union[AnalyzeResponse, _Mapping]] = ...) -> None: ...
+
+class FrameRefusal(_message.Message):
+    __slots__ = ("sequence", "code", "details", "permanent", "retry_after_seconds")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    PERMANENT_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    code: int
+    details: str
+    permanent: bool
+    retry_after_seconds: float
+    def __init__(self, sequence: _Optional[int] = ..., code: _Optional[int] = ..., details: _Optional[str] = ..., permanent: _Optional[bool] = ..., retry_after_seconds: _Optional[float] = ...) -> None: ...
+
+class EncodeStreamRequest(_message.Message):
+    __slots__ = ("open", "frame", "heartbeat")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    open: StreamOpen
+    frame: PictureFrame
+    heartbeat: Heartbeat
+    def __init__(self, open: _Optional[_Union[StreamOpen, _Mapping]] = ..., frame: _Optional[_Union[PictureFrame, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+
+class EncodeStreamResponse(_message.Message):
+    __slots__ = ("opened", "acknowledgement", "answer", "refusal", "heartbeat")
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGEMENT_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    opened: StreamOpened
+    acknowledgement: StreamAcknowledgement
+    answer: FrameAnswer
+    refusal: FrameRefusal
+    heartbeat: Heartbeat
+    def __init__(self, opened: _Optional[_Union[StreamOpened, _Mapping]] = ..., acknowledgement: _Optional[_Union[StreamAcknowledgement, _Mapping]] = ..., answer: _Optional[_Union[FrameAnswer, _Mapping]] = ..., refusal: _Optional[_Union[FrameRefusal, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+
+class AnalyzeStreamRequest(_message.Message):
+    __slots__ = ("open", "frame", "heartbeat")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    open: StreamOpen
+    frame: BitstreamFrame
+    heartbeat: Heartbeat
+    def __init__(self, open: _Optional[_Union[StreamOpen, _Mapping]] = ..., frame: _Optional[_Union[BitstreamFrame, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+
+class AnalyzeStreamResponse(_message.Message):
+    __slots__ = ("opened", "acknowledgement", "answer", "refusal", "heartbeat")
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGEMENT_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    opened: StreamOpened
+    acknowledgement: StreamAcknowledgement
+    answer: FrameAnswer
+    refusal: FrameRefusal
+    heartbeat: Heartbeat
+    def __init__(self, opened: _Optional[_Union[StreamOpened, _Mapping]] = ..., acknowledgement: _Optional[_Union[StreamAcknowledgement, _Mapping]] = ..., answer: _Optional[_Union[FrameAnswer, _Mapping]] = ..., refusal: _Optional[_Union[FrameRefusal, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+
+class WatchResultsRequest(_message.Message):
+    __slots__ = ("cameras", "bitstreams", "interval_seconds")
+    CAMERAS_FIELD_NUMBER: _ClassVar[int]
+    BITSTREAMS_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    cameras: _containers.RepeatedScalarFieldContainer[str]
+    bitstreams: bool
+    interval_seconds: float
+    def __init__(self, cameras: _Optional[_Iterable[str]] = ..., bitstreams: _Optional[bool] = ..., interval_seconds: _Optional[float] = ...) -> None: ...
+
+class WatchResultsResponse(_message.Message):
+    __slots__ = ("camera", "session", "header", "facts", "analyzed", "bitstream", "age_seconds", "bytes_per_minute", "frames_per_minute")
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    FACTS_FIELD_NUMBER: _ClassVar[int]
+    ANALYZED_FIELD_NUMBER: _ClassVar[int]
+    BITSTREAM_FIELD_NUMBER: _ClassVar[int]
+    AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    camera: str
+    session: str
+    header: FrameHeader
+    facts: BitstreamFacts
+    analyzed: AnalyzeResponse
+    bitstream: bytes
+    age_seconds: float
+    bytes_per_minute: int
+    frames_per_minute: int
+    def __init__(self, camera: _Optional[str] = ..., session: _Optional[str] = ..., header: _Optional[_Union[FrameHeader, _Mapping]] = ..., facts: _Optional[_Union[BitstreamFacts, _Mapping]] = ..., analyzed: _Optional[_Union[AnalyzeResponse, _Mapping]] = ..., bitstream: _Optional[bytes] = ..., age_seconds: _Optional[float] = ..., bytes_per_minute: _Optional[int] = ..., frames_per_minute: _Optional[int] = ...) -> None: ...

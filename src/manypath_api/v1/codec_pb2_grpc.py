@@ -45,6 +45,11 @@ class EncoderServiceStub:
                 request_serializer=manypath__api_dot_v1_dot_codec__pb2.ProcessRequest.SerializeToString,
                 response_deserializer=manypath__api_dot_v1_dot_codec__pb2.ProcessResponse.FromString,
                 _registered_method=True)
+        self.EncodeStream = channel.stream_stream(
+                '/manypath_api.v1.EncoderService/EncodeStream',
+                request_serializer=manypath__api_dot_v1_dot_codec__pb2.EncodeStreamRequest.SerializeToString,
+                response_deserializer=manypath__api_dot_v1_dot_codec__pb2.EncodeStreamResponse.FromString,
+                _registered_method=True)
         self.GetCapabilities = channel.unary_unary(
                 '/manypath_api.v1.EncoderService/GetCapabilities',
                 request_serializer=manypath__api_dot_v1_dot_codec__pb2.GetCapabilitiesRequest.SerializeToString,
@@ -70,6 +75,13 @@ class EncoderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EncodeStream(self, request_iterator, context):
+        """Encodes the frames of cameras, one session after another, and keeps them until the decoder has them: see StreamOpen.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCapabilities(self, request, context):
         """Tells which model is loaded and what this encoder accepts.
         """
@@ -89,6 +101,11 @@ def add_EncoderServiceServicer_to_server(servicer, server):
                     servicer.Process,
                     request_deserializer=manypath__api_dot_v1_dot_codec__pb2.ProcessRequest.FromString,
                     response_serializer=manypath__api_dot_v1_dot_codec__pb2.ProcessResponse.SerializeToString,
+            ),
+            'EncodeStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.EncodeStream,
+                    request_deserializer=manypath__api_dot_v1_dot_codec__pb2.EncodeStreamRequest.FromString,
+                    response_serializer=manypath__api_dot_v1_dot_codec__pb2.EncodeStreamResponse.SerializeToString,
             ),
             'GetCapabilities': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCapabilities,
@@ -162,6 +179,33 @@ class EncoderService:
             _registered_method=True)
 
     @staticmethod
+    def EncodeStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/manypath_api.v1.EncoderService/EncodeStream',
+            manypath__api_dot_v1_dot_codec__pb2.EncodeStreamRequest.SerializeToString,
+            manypath__api_dot_v1_dot_codec__pb2.EncodeStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetCapabilities(request,
             target,
             options=(),
@@ -209,6 +253,16 @@ class DecoderServiceStub:
                 request_serializer=manypath__api_dot_v1_dot_codec__pb2.AnalyzeRequest.SerializeToString,
                 response_deserializer=manypath__api_dot_v1_dot_codec__pb2.AnalyzeResponse.FromString,
                 _registered_method=True)
+        self.AnalyzeStream = channel.stream_stream(
+                '/manypath_api.v1.DecoderService/AnalyzeStream',
+                request_serializer=manypath__api_dot_v1_dot_codec__pb2.AnalyzeStreamRequest.SerializeToString,
+                response_deserializer=manypath__api_dot_v1_dot_codec__pb2.AnalyzeStreamResponse.FromString,
+                _registered_method=True)
+        self.WatchResults = channel.unary_stream(
+                '/manypath_api.v1.DecoderService/WatchResults',
+                request_serializer=manypath__api_dot_v1_dot_codec__pb2.WatchResultsRequest.SerializeToString,
+                response_deserializer=manypath__api_dot_v1_dot_codec__pb2.WatchResultsResponse.FromString,
+                _registered_method=True)
         self.Inspect = channel.unary_unary(
                 '/manypath_api.v1.DecoderService/Inspect',
                 request_serializer=manypath__api_dot_v1_dot_codec__pb2.InspectRequest.SerializeToString,
@@ -240,6 +294,20 @@ class DecoderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AnalyzeStream(self, request_iterator, context):
+        """Decodes and analyses the frames of a session, each once, and tells its result sinks: see StreamOpen.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchResults(self, request, context):
+        """Tells the newest result of each camera, and each newer one as it comes, until the caller goes away.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Inspect(self, request, context):
         """Reads a bitstream's header; runs no network.
         """
@@ -266,6 +334,16 @@ def add_DecoderServiceServicer_to_server(servicer, server):
                     servicer.Analyze,
                     request_deserializer=manypath__api_dot_v1_dot_codec__pb2.AnalyzeRequest.FromString,
                     response_serializer=manypath__api_dot_v1_dot_codec__pb2.AnalyzeResponse.SerializeToString,
+            ),
+            'AnalyzeStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.AnalyzeStream,
+                    request_deserializer=manypath__api_dot_v1_dot_codec__pb2.AnalyzeStreamRequest.FromString,
+                    response_serializer=manypath__api_dot_v1_dot_codec__pb2.AnalyzeStreamResponse.SerializeToString,
+            ),
+            'WatchResults': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchResults,
+                    request_deserializer=manypath__api_dot_v1_dot_codec__pb2.WatchResultsRequest.FromString,
+                    response_serializer=manypath__api_dot_v1_dot_codec__pb2.WatchResultsResponse.SerializeToString,
             ),
             'Inspect': grpc.unary_unary_rpc_method_handler(
                     servicer.Inspect,
@@ -333,6 +411,60 @@ class DecoderService:
             '/manypath_api.v1.DecoderService/Analyze',
             manypath__api_dot_v1_dot_codec__pb2.AnalyzeRequest.SerializeToString,
             manypath__api_dot_v1_dot_codec__pb2.AnalyzeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnalyzeStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/manypath_api.v1.DecoderService/AnalyzeStream',
+            manypath__api_dot_v1_dot_codec__pb2.AnalyzeStreamRequest.SerializeToString,
+            manypath__api_dot_v1_dot_codec__pb2.AnalyzeStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchResults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/manypath_api.v1.DecoderService/WatchResults',
+            manypath__api_dot_v1_dot_codec__pb2.WatchResultsRequest.SerializeToString,
+            manypath__api_dot_v1_dot_codec__pb2.WatchResultsResponse.FromString,
             options,
             channel_credentials,
             insecure,
