@@ -56,6 +56,12 @@ class GraphWriter:
         self._nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
         return output
 
+    def top(self, x: str, most: str) -> tuple[str, str]:
+        """Add the choice of the largest elements along the last axis; return the names of values and indexes."""
+        names = f"t{len(self._nodes)}", f"t{len(self._nodes)}_index"
+        self._nodes.append(helper.make_node("TopK", [x, most], list(names), axis=-1))
+        return names
+
     def relu6(self, x: str) -> str:
         """Add min(max(x, 0), 6)."""
         return self.node("Clip", x, self.floats(0.0), self.floats(6.0))
