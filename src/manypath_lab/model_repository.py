@@ -10,8 +10,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,13 +40,14 @@ class ServedModel:
     Attributes:
         name: of the model, and of its folder.
         version: a copy of another version is built again.
-        task: "classification" or "segmentation".
+        task: "classification", "segmentation" or "detection".
         labels: class names by index.
         inputs: of the graph.
         outputs: of the graph.
         source: where the weights come from.
         licence: of the weights.
         build: makes the graph.
+        notices: texts that every copy of the weights must carry along, by file name.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ServedModel:
     source: str
     licence: str
     build: Callable[[], onnx.ModelProto]
+    notices: Mapping[str, str] = field(default_factory=dict)
 
 
 class ModelExport(NamedTuple):
@@ -125,6 +127,8 @@ def write_model(model: ServedModel, folder: Path) -> str:
         (fresh / "model.onnx").write_bytes(graph)
         (fresh / "labels.txt").write_text("\n".join(model.labels) + "\n", encoding="utf-8")
         (fresh / "model.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        for name, text in model.notices.items():
+            (fresh / name).write_text(text, encoding="utf-8")
 
     _replace_folder(folder, fill)
     return sha256
@@ -145,6 +149,7 @@ def _digest_if_whole(folder: Path, model: ServedModel) -> str | None:
         and manifest.get("version") == model.version
         and manifest.get("source") == model.source
         and names == list(model.labels)
+        and all((folder / name).is_file() for name in model.notices)
     )
     return sha256 if whole else None
 

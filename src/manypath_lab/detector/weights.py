@@ -11,12 +11,12 @@ from safetensors.torch import load, save
 from manypath.errors import CheckpointError
 from manypath_lab.detector.network import DetectorNetwork
 
-_FOLDER = "weights"
+_FOLDER = "weights/nanodet-g"
 
 
 def shipped_file() -> Path:
     """Return where the shipped weights are."""
-    return _shipped("nanodet-g.safetensors")
+    return _shipped("weights.safetensors")
 
 
 def class_names() -> tuple[str, ...]:
@@ -24,9 +24,10 @@ def class_names() -> tuple[str, ...]:
     return tuple(_shipped("classes.txt").read_text(encoding="utf-8").splitlines())
 
 
-def notice() -> str:
-    """Return what a copy of the weights, in any form, must carry along."""
-    return _shipped("NOTICE").read_text(encoding="utf-8")
+def notices() -> dict[str, str]:
+    """Return what a copy of the weights, in any form, must carry along: the notice and the licences, by file name."""
+    names = ("NOTICE", "LICENSE-nanodet.txt", "LICENSE-human-models.txt")
+    return {name: _shipped(name).read_text(encoding="utf-8") for name in names}
 
 
 def load_detector(file: Path | None = None) -> DetectorNetwork:
@@ -56,8 +57,8 @@ def load_detector(file: Path | None = None) -> DetectorNetwork:
 def to_bytes(network: DetectorNetwork) -> bytes:
     """Return a network's weights in half precision as a safetensors file, the notice in its header."""
     tensors = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
-    return save(tensors, {"notice": notice()})
+    return save(tensors, {"notice": notices()["NOTICE"]})
 
 
 def _shipped(name: str) -> Path:
-    return Path(str(resources.files("manypath_lab.detector") / _FOLDER / name))
+    return Path(str(resources.files("manypath_lab") / _FOLDER / name))

@@ -14,7 +14,7 @@ from manypath.errors import ConfigError
 from manypath.transforms import Routing, Trace
 from manypath_lab.training.losses import DISTORTION_WEIGHT, PerceptualTerm, balance, ratio_loss, squared_error
 from manypath_lab.training.recipe import SideTask
-from manypath_lab.training.task_networks import Answer, answer_distance, load_task_network
+from manypath_lab.training.task_networks import Answer, load_task_network
 
 
 class SidePicture(NamedTuple):
@@ -98,4 +98,4 @@ class SideLossTerms:
 
         with torch.no_grad():
             wanted = see(x)
-        return answer_distance(see(x_hat), wanted)
+        return network.distance(see(x_hat), wanted)

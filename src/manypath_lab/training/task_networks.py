@@ -43,6 +43,10 @@ class TaskNetwork(nn.Module):
             raise ConfigError("the network gives no floating-point output: nothing can be learned from its answer")
         return tensors
 
+    def distance(self, answer: Answer, wanted: Answer) -> Tensor:
+        """Return how far an answer is from the wanted one, a mean over samples."""
+        return answer_distance(answer, wanted)
+
 
 def _flatten(out: Any) -> list[Tensor]:
     if isinstance(out, Tensor):
@@ -55,7 +59,7 @@ def _flatten(out: Any) -> list[Tensor]:
 
 
 def load_task_network(name: str) -> TaskNetwork:
-    """Return ``classifier``, ``segmenter``, a network from an ONNX file, or ``module:factory``'s.
+    """Return ``classifier``, ``segmenter``, ``detector``, a network from an ONNX file, or ``module:factory``'s.
 
     A factory takes nothing and returns a torch module on float32 [B, 3, H, W] in [0, 1]. An ONNX file's input may be
     float, then it takes the same, or uint8, then it takes 0..255; [B, 3, H, W] or [B, H, W, 3].
@@ -71,10 +75,14 @@ def load_task_network(name: str) -> TaskNetwork:
         from manypath_lab.segmenter.weights import load_segmenter
 
         return TaskNetwork(load_segmenter())
+    if name == "detector":
+        from manypath_lab.detector.teacher import DetectorTeacher
+
+        return DetectorTeacher()
     if name.endswith(".onnx"):
         return _from_onnx(Path(name))
     if ":" not in name:
-        raise ConfigError(f"network must be classifier, segmenter, FILE.onnx or module:factory; got {name!r}")
+        raise ConfigError(f"network must be classifier, segmenter, detector, FILE.onnx or module:factory; got {name!r}")
     return TaskNetwork(make_network(name))
 
 

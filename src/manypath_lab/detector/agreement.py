@@ -1,0 +1,130 @@
+"""How far the boxes found in one picture are those found in another: matching, F1, average precision.
+
+No labels are needed: what a detector finds in the original is the truth for what it finds in a reconstruction.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from manypath_lab.detector.boxes import Boxes
+
+Floats = npt.NDArray[np.float64]
+
+THRESHOLD = 0.3
+"""Score above which a box counts as found, in the original and in the reconstruction."""
+OVERLAPS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+"""Least intersections over union of COCO's average precision: 0.5, 0.55 .. 0.95."""
+SMALL = 32.0**2
+"""Square pixels below which COCO calls an object small."""
+_RECALLS = np.linspace(0.0, 1.0, 101)  # where COCO reads the precision
+
+
+class Counts(NamedTuple):
+    """Boxes of one picture against those of another.
+
+    Attributes:
+        both: pairs.
+        missed: boxes of the wanted alone.
+        extra: boxes of the found alone.
+    """
+
+    both: int
+    missed: int
+    extra: int
+
+
+class Ranked(NamedTuple):
+    """Found boxes of one class in the order of their score, over any number of pictures.
+
+    Attributes:
+        scores: float64 [N].
+        hits: bool [N], whether each is paired with a wanted box.
+        wanted: how many boxes there are to be found.
+    """
+
+    scores: Floats
+    hits: npt.NDArray[np.bool_]
+    wanted: int
+
+
+def overlaps(a: Boxes, b: Boxes) -> Floats:
+    """Return intersections over union, float64 [len(a), len(b)]; 0 where an area is 0."""
+    first, second = a.corners.astype(np.float64)[:, None], b.corners.astype(np.float64)[None]
+    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
+    shared = np.prod(np.maximum(sides, 0.0), axis=-1)
+    total = a.areas.astype(np.float64)[:, None] + b.areas.astype(np.float64)[None] - shared
+    return np.divide(shared, total, out=np.zeros_like(shared), where=total > 0)
+
+
+def match(found: Boxes, wanted: Boxes, overlap: float = OVERLAPS[0]) -> npt.NDArray[np.int64]:
+    """Pair each found box, best first, with the wanted one of its class that it overlaps most and that is still free.
+
+    Args:
+        found: best first.
+        wanted: in any order.
+        overlap: least intersection over union of a pair.
+
+    Returns:
+        int64 [len(found)]: the index of the wanted box, or -1.
+    """
+    partner = np.full(len(found.scores), -1, dtype=np.int64)
+    if not len(wanted.scores):
+        return partner
+    worth = overlaps(found, wanted)
+    worth[found.classes[:, None] != wanted.classes[None]] = -1.0
+    for row in range(len(partner)):
+        best = int(worth[row].argmax())
+        if worth[row, best] >= overlap:
+            partner[row] = best
+            worth[:, best] = -1.0
+    return partner
+
+
+def count(found: Boxes, wanted: Boxes, *, small_only: bool = False) -> Counts:
+    """Compare the boxes above ``THRESHOLD`` of two pictures.
+
+    Args:
+        found: in the reconstruction.
+        wanted: in the original.
+        small_only: count pairs and misses by the wanted box's area, extra boxes by their own.
+    """
+    found, wanted = found.above(THRESHOLD), wanted.above(THRESHOLD)
+    partner = match(found, wanted)
+    paired = np.zeros(len(wanted.scores), dtype=bool)
+    paired[partner[partner >= 0]] = True
+    extra = partner < 0
+    if not small_only:
+        return Counts(int(paired.sum()), int((~paired).sum()), int(extra.sum()))
+    little = wanted.areas < SMALL
+    return Counts(
+        int((paired & little).sum()), int((~paired & little).sum()), int((extra & (found.areas < SMALL)).sum())
+    )
+
+
+def f1(counts: Floats) -> Floats:
+    """Return 2 both / (2 both + missed + extra), 0..1, of sums [..., (both, missed, extra)]; 1 where all are 0."""
+    both = 2.0 * counts[..., 0]
+    total = both + counts[..., 1] + counts[..., 2]
+    return np.divide(both, total, out=np.ones_like(total), where=total > 0)
+
+
+def average_precision(ranked: Ranked) -> float:
+    """Return the mean of the precision at 101 recalls, as COCO reads it.
+
+    Raises:
+        ValueError: nothing is wanted: there is no recall.
+    """
+    if ranked.wanted < 1:
+        raise ValueError("average precision needs at least one wanted box, got none")
+    order = np.argsort(-ranked.scores, kind="stable")
+    hits = np.cumsum(ranked.hits[order])
+    recall = hits / ranked.wanted
+    precision = hits / np.arange(1, len(hits) + 1)
+    best_from = np.maximum.accumulate(precision[::-1])[::-1]  # the best precision at this recall or more
+    place = np.searchsorted(recall, _RECALLS, side="left")
+    reached = place < len(best_from)
+    return float(np.where(reached, best_from[np.minimum(place, len(best_from) - 1)], 0.0).mean()) if len(hits) else 0.0
