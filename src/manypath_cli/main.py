@@ -53,6 +53,7 @@ COMMANDS = {
     "serve": Command("manypath_cli.serve", "run the encoder, decoder or worker service", "demo"),
     "demo": Command("manypath_cli.demo", "one picture through all services, on this machine", "demo"),
     "classifier": Command("manypath_cli.classifier", "build the worker's default classifier", "classifier"),
+    "detector": Command("manypath_cli.detector", "export, install and measure the worker's object detector", "lab"),
     "segmenter": Command("manypath_cli.segmenter", "train, export and measure the worker's segmenter", "lab"),
     "train": Command("manypath_lab.training.command", "train a model from a recipe and a folder of pictures", "lab"),
     "profile": Command(

@@ -57,7 +57,8 @@ def overlaps(a: Boxes, b: Boxes) -> Floats:
     sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
     shared = np.prod(np.maximum(sides, 0.0), axis=-1)
     total = a.areas.astype(np.float64)[:, None] + b.areas.astype(np.float64)[None] - shared
-    return np.divide(shared, total, out=np.zeros_like(shared), where=total > 0)
+    ratio: Floats = np.divide(shared, total, out=np.zeros_like(shared), where=total > 0)
+    return ratio
 
 
 def match(found: Boxes, wanted: Boxes, overlap: float = OVERLAPS[0]) -> npt.NDArray[np.int64]:
@@ -109,7 +110,8 @@ def f1(counts: Floats) -> Floats:
     """Return 2 both / (2 both + missed + extra), 0..1, of sums [..., (both, missed, extra)]; 1 where all are 0."""
     both = 2.0 * counts[..., 0]
     total = both + counts[..., 1] + counts[..., 2]
-    return np.divide(both, total, out=np.ones_like(total), where=total > 0)
+    ratio: Floats = np.divide(both, total, out=np.ones_like(total), where=total > 0)
+    return ratio
 
 
 def average_precision(ranked: Ranked) -> float:

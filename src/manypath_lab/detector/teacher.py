@@ -86,8 +86,9 @@ def _score_divergence(logits: Tensor, wanted: Tensor) -> Tensor:
 
 def _side_divergence(bins: Tensor, wanted: Tensor) -> Tensor:
     """Return the mean divergence of a box's four sides, [B, cells]."""
-    ours, theirs = (part.unflatten(-1, (4, BINS)).log_softmax(-1) for part in (bins, wanted))
-    return (theirs.exp() * (theirs - ours)).sum(-1).clamp_min(0.0).mean(-1)
+    ours, theirs = (part.reshape(*part.shape[:2], 4, BINS).log_softmax(-1) for part in (bins, wanted))
+    divergence: Tensor = (theirs.exp() * (theirs - ours)).sum(-1).clamp_min(0.0).mean(-1)
+    return divergence
 
 
 def _cells(maps: Sequence[Tensor]) -> Tensor:
@@ -97,4 +98,5 @@ def _cells(maps: Sequence[Tensor]) -> Tensor:
 
 def _root(divergence: Tensor) -> Tensor:
     """Return a distance, not its square, so that the last points at high quality still count."""
-    return (divergence + _FLOOR).sqrt() - _FLOOR**0.5
+    distance: Tensor = (divergence + _FLOOR).sqrt() - _FLOOR**0.5
+    return distance

@@ -138,7 +138,8 @@ class SideTask(_Strict):
     path: str = Field(description="name of the path")
     shape: str = Field(default="adapter", description=f"of its MLPs: {', '.join(SIDE_WIDTHS)}")
     network: str | None = Field(
-        default=None, description="classifier, segmenter, detector, an ONNX file or module:factory; needed by the task's term"
+        default=None,
+        description="classifier, segmenter, detector, an ONNX file or module:factory; needed by the task's term",
     )
     all_side: float = Field(default=0.5, ge=0, le=1, description="share of steps at task_share 1")
     noise: float = Field(default=0.3, ge=0, description="of the predictors' exploration; 1 is the published scale")

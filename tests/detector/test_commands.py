@@ -1,0 +1,56 @@
+"""The detector's commands: installed whole with its notices, exported as one file, compared with itself."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from manypath_cli.main import main
+from manypath_lab.detector.export import export_detector
+from manypath_lab.detector.weights import class_names, shipped_file
+from tests.detector.conftest import Reference
+
+
+def test_a_second_install_finds_the_first_whole_and_with_its_notices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MANYPATH_CACHE", str(tmp_path / "cache"))
+    assert main(["detector", "install"]) == 0
+    assert main(["detector", "install", "--output", str(tmp_path / "models")]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    folder = tmp_path / "models" / "nanodet-g"
+    assert first.startswith("built")
+    assert second.startswith(f"found {folder}")
+    manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    assert manifest["task"] == "detection"
+    assert [(note["name"], note["datatype"], note["shape"]) for note in manifest["outputs"]] == [
+        ("boxes", "FP32", [-1, 100, 4]),
+        ("scores", "FP32", [-1, 100]),
+        ("classes", "INT32", [-1, 100]),
+        ("count", "INT32", [-1, 1]),
+    ]
+    assert (folder / "labels.txt").read_text(encoding="utf-8").splitlines() == list(class_names())
+    assert "RangiLyu" in (folder / "NOTICE").read_text(encoding="utf-8")
+    assert (folder / "LICENSE-nanodet.txt").is_file()
+    assert (folder / "model.onnx").stat().st_size < 8_000_000
+    (folder / "NOTICE").unlink()  # a copy without it is no copy
+    export_detector(tmp_path / "models")
+    assert (folder / "NOTICE").is_file()
+
+
+def test_an_exported_file_agrees_with_the_shipped_detector(
+    reference: Reference, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.onnx"
+    assert main(["detector", "export", "--output", str(file), "--weights", str(shipped_file())]) == 0
+    assert main(["detector", "export", "--output", str(file)]) != 0
+    assert "--force" in capsys.readouterr().err
+    assert main(["detector", "export", "--output", str(tmp_path / "mine.txt")]) != 0
+    assert ".onnx or .safetensors" in capsys.readouterr().err
+    Image.fromarray(reference["img0_rgb"]).save(tmp_path / "street.png")
+    assert main(["detector", "eval", str(file), "--pictures", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "F1 100.0%" in lines[0]
+    assert "8 found by both" in lines[0]
+    assert "ms a picture" in lines[-1]
