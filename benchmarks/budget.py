@@ -18,8 +18,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from benchmarks.picture import photo_like
+from manypath.bitstream import inspect
 from manypath.budget import GOOD_SHARE
-from manypath.codec import Codec, StageTimings, inspect
+from manypath.codec import Codec, StageTimings
 from manypath.errors import BudgetError
 from manypath.image import Image as Image8
 
@@ -70,7 +71,7 @@ def measure(codec: Codec, image: Image8, bpp: float) -> Row | None:
     begun = time.perf_counter()
     codec.encode(image, quality=facts.quality)
     one = time.perf_counter() - begun
-    analyses, codings = (told.calls[stage] // facts.bands for stage in ("analysis", "coding"))
+    analyses, codings = (told.calls[stage] // facts.strips for stage in ("analysis", "coding"))
     used = len(stream) / int(bpp * image.shape[0] * image.shape[1] / 8)
     return Row(bpp, analyses, codings, used, facts.quality, took / one)
 

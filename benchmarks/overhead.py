@@ -20,13 +20,14 @@ from tqdm import tqdm
 
 from manypath.bitstream import HEADER_BYTES, parse
 from manypath.codec import Codec
-from manypath.config import LATENT_PIXELS, WINDOW_PIXELS, TinyLICConfig
-from manypath.entropy import multistage
-from manypath.entropy.coder import BandDecoder, Checksum, RowNumbers, Symbols
-from manypath.entropy.context import Step
+from manypath.coding import Clock
+from manypath.entropy.coder import Checksum, RowNumbers, StripDecoder, Symbols
 from manypath.entropy.escapes import SYMBOL_LIMIT, Escapes
-from manypath.entropy.symbols import Clock
+from manypath.entropy.schedule import Step
 from manypath.entropy.tables import SKIPPED_INDEX, scale_table
+from manypath.geometry import LATENT_PIXELS, WINDOW_PIXELS
+from manypath.tinylic import context as multistage
+from manypath.tinylic.config import TinyLICConfig
 
 ALLOWED_SHARE, ALLOWED_BYTES = 0.01, 32  # of the estimate, beyond it
 FLOOR = 1e-9  # likelihoods below it count as it, as in training
@@ -50,12 +51,12 @@ def gaussian_bits(published: bool) -> npt.NDArray[np.float64]:
 
 @torch.inference_mode()
 def estimate_bytes(codec: Codec, stream: bytes) -> float:
-    """Return the information in the symbols of a stream of one band, in bytes."""
+    """Return the information in the symbols of a stream of one strip, in bytes."""
     parsed, coder = parse(stream), codec._coder
-    (chunks,) = parsed.bands
+    (chunks,) = parsed.strips
     height, width = (-(-side // WINDOW_PIXELS) * WINDOW_PIXELS for side in (parsed.height, parsed.width))
     rows = coder._hyper_rows(height * width // WINDOW_PIXELS**2)
-    hyper = BandDecoder(coder._rows, chunks[:1], Escapes(chunks[-1]), Checksum(), len(rows)).pull(rows)
+    hyper = StripDecoder(coder._rows, chunks[:1], Escapes(chunks[-1]), Checksum(), len(rows)).pull(rows)
     gaussian = gaussian_bits(isinstance(codec.config, TinyLICConfig))
     bits = [coder._rows.information(hyper + coder._rows.bounds[rows], rows)]
 
@@ -83,7 +84,7 @@ def main() -> int:
         for file in files:
             image = np.asarray(Image.open(file).convert("RGB"))
             stream = codec.encode(image, quality=quality)
-            chunks = sum(len(chunk) for band in parse(stream).bands for chunk in band)
+            chunks = sum(len(chunk) for strip in parse(stream).strips for chunk in strip)
             rows.append((estimate_bytes(codec, stream), len(stream), len(stream) - chunks))
         estimate, real, container = np.mean(rows, axis=0)
         beyond = [own_real - own * (1 + ALLOWED_SHARE) for own, own_real, _ in rows]

@@ -1,4 +1,4 @@
-"""The container: round trips, pinned bytes, bands, cut streams."""
+"""The container: round trips, pinned bytes, strips, cut streams."""
 
 from __future__ import annotations
 
@@ -6,20 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manypath.bitstream import (
-    HEADER_BYTES,
-    MAX_BAND_PIXELS,
-    MAX_CHUNKS,
-    MAX_QUALITY_CODE,
-    MAX_SIDE,
-    MIN_CHUNKS,
-    Bitstream,
-    band_heights,
-    pack,
-    parse,
-    parse_header,
-)
+from manypath.bitstream import HEADER_BYTES, MAX_CHUNKS, MIN_CHUNKS, Bitstream, pack, parse, parse_header
 from manypath.errors import FormatError, TruncatedError
+from manypath.geometry import MAX_SIDE, MAX_STRIP_PIXELS, strip_heights
+from manypath.quality import QUALITY_CODES
 
 EXAMPLE = Bitstream(
     width=3,
@@ -27,7 +17,7 @@ EXAMPLE = Bitstream(
     quality_code=96,
     model_digest=bytes.fromhex("c0ffee00"),
     symbols_checksum=0x12345678,
-    bands=((b"\x01\x02\x03\x04", b"", b"\xaa" * 200),),
+    strips=((b"\x01\x02\x03\x04", b"", b"\xaa" * 200),),
 )
 EXAMPLE_BYTES = bytes.fromhex(
     "4d505448 01 00 c0ffee00 0200 0100 60 03 9c75df23 78563412"  # header
@@ -46,18 +36,18 @@ def bitstreams(draw: st.DrawFn) -> Bitstream:
     words = st.one_of(st.integers(0, 3), st.sampled_from([127, 128]))
     byte_count = st.one_of(st.integers(0, 3), st.sampled_from([127, 128, 16383, 16384]))
     filler = draw(st.binary(min_size=1, max_size=8))
-    bands = []
-    for _ in band_heights(width, height):
+    strips = []
+    for _ in strip_heights(width, height):
         counted = draw(st.lists(words, min_size=count - 1, max_size=count - 1))
         lengths = [*(4 * number for number in counted), draw(byte_count)]
-        bands.append(tuple((filler * (n // len(filler) + 1))[:n] for n in lengths))
+        strips.append(tuple((filler * (n // len(filler) + 1))[:n] for n in lengths))
     return Bitstream(
         width=width,
         height=height,
-        quality_code=draw(st.integers(0, MAX_QUALITY_CODE)),
+        quality_code=draw(st.integers(0, QUALITY_CODES)),
         model_digest=draw(st.binary(min_size=4, max_size=4)),
         symbols_checksum=draw(st.integers(0, 2**32 - 1)),
-        bands=tuple(bands),
+        strips=tuple(strips),
     )
 
 
@@ -68,7 +58,7 @@ def test_what_is_packed_is_parsed_again(stream: Bitstream) -> None:
     assert parse(data, allow_truncated=True) == stream
     header = parse_header(data[:HEADER_BYTES])
     assert (header.width, header.height, header.quality_code) == stream[:3]
-    assert header.chunks == len(stream.bands[0])
+    assert header.chunks == len(stream.strips[0])
 
 
 @given(bitstreams(), st.data())
@@ -77,14 +67,14 @@ def test_a_cut_stream_is_refused_or_gives_its_whole_chunks_on_demand(stream: Bit
     end = data.draw(st.integers(0, len(packed) - 1))
     with pytest.raises(TruncatedError):
         parse(packed[:end])
-    table_end = len(packed) - sum(len(chunk) for band in stream.bands for chunk in band)
+    table_end = len(packed) - sum(len(chunk) for strip in stream.strips for chunk in strip)
     if end < table_end:
         with pytest.raises(TruncatedError):
             parse(packed[:end], allow_truncated=True)
         return
     cut = parse(packed[:end], allow_truncated=True)
-    whole = [chunk for band in stream.bands for chunk in band]
-    kept = [chunk for band in cut.bands for chunk in band]
+    whole = [chunk for strip in stream.strips for chunk in strip]
+    kept = [chunk for strip in cut.strips for chunk in strip]
     present = len(whole) - cut.missing
     assert cut.missing > 0
     assert kept == whole[:present] + [b""] * cut.missing
@@ -102,17 +92,17 @@ def test_the_header_alone_is_enough_for_the_facts() -> None:
 
 
 @given(sides, sides)
-def test_bands_cover_the_padded_picture_and_stay_within_four_megapixels(width: int, height: int) -> None:
-    heights = band_heights(width, height)
+def test_strips_cover_the_padded_picture_and_stay_within_four_megapixels(width: int, height: int) -> None:
+    heights = strip_heights(width, height)
     padded_width, padded_height = -(-width // 64) * 64, -(-height // 64) * 64
     assert sum(heights) == padded_height
     assert all(h > 0 and h % 64 == 0 for h in heights)
-    assert all(h * padded_width <= MAX_BAND_PIXELS for h in heights)
+    assert all(h * padded_width <= MAX_STRIP_PIXELS for h in heights)
     assert len(heights) <= 64
-    # As few bands as the limit allows, and all but the last alike.
+    # As few strips as the limit allows, and all but the last alike.
     assert len(set(heights[:-1])) <= 1
     assert heights[-1] <= heights[0]
-    assert len(heights) == 1 or (heights[0] + 64) * padded_width > MAX_BAND_PIXELS
+    assert len(heights) == 1 or (heights[0] + 64) * padded_width > MAX_STRIP_PIXELS
 
 
 @pytest.mark.parametrize(
@@ -129,8 +119,8 @@ def test_bands_cover_the_padded_picture_and_stay_within_four_megapixels(width: i
         (1, 16384, (16384,)),
     ],
 )
-def test_band_heights_are_pinned(width: int, height: int, heights: tuple[int, ...]) -> None:
-    assert band_heights(width, height) == heights
+def test_strip_heights_are_pinned(width: int, height: int, heights: tuple[int, ...]) -> None:
+    assert strip_heights(width, height) == heights
 
 
 @pytest.mark.parametrize(
@@ -138,13 +128,13 @@ def test_band_heights_are_pinned(width: int, height: int, heights: tuple[int, ..
     [
         EXAMPLE._replace(width=0),
         EXAMPLE._replace(height=MAX_SIDE + 1),
-        EXAMPLE._replace(quality_code=MAX_QUALITY_CODE + 1),
-        EXAMPLE._replace(bands=()),
-        EXAMPLE._replace(bands=((b"",),)),
-        EXAMPLE._replace(bands=((b"",) * (MAX_CHUNKS + 1),)),
-        EXAMPLE._replace(bands=EXAMPLE.bands * 2),
-        EXAMPLE._replace(width=4096, height=4096, bands=((b"", b""), (b"", b""), (b"", b""), (b"",))),
-        EXAMPLE._replace(bands=((b"\x01\x02\x03", b"", b""),)),
+        EXAMPLE._replace(quality_code=QUALITY_CODES + 1),
+        EXAMPLE._replace(strips=()),
+        EXAMPLE._replace(strips=((b"",),)),
+        EXAMPLE._replace(strips=((b"",) * (MAX_CHUNKS + 1),)),
+        EXAMPLE._replace(strips=EXAMPLE.strips * 2),
+        EXAMPLE._replace(width=4096, height=4096, strips=((b"", b""), (b"", b""), (b"", b""), (b"",))),
+        EXAMPLE._replace(strips=((b"\x01\x02\x03", b"", b""),)),
         EXAMPLE._replace(model_digest=b"abc"),
         EXAMPLE._replace(symbols_checksum=2**32),
     ],

@@ -23,10 +23,12 @@ from benchmarks.exactness.conditions import Condition
 from benchmarks.picture import Pixels, photo_like
 from manypath import checkpoint
 from manypath.codec import Codec
-from manypath.config import LATENT_PIXELS, QUALITY_CODES, WINDOW_PIXELS
-from manypath.entropy.context import LATENT_BOUND, MEAN_BITS, Step
+from manypath.edge.context import LATENT_BOUND, MEAN_BITS
+from manypath.entropy.schedule import Step
 from manypath.errors import CheckpointError, ManypathError
+from manypath.geometry import LATENT_PIXELS, WINDOW_PIXELS
 from manypath.model import HYPER_BOUND, MPAModel
+from manypath.quality import QUALITY_CODES
 from manypath_lab.profile.machine import use_threads
 
 SAMPLES = 4  # per probe: one batch of four, or four batches of one

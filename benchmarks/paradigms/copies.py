@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.paradigms.paradigm import Learned, Paradigm
-from manypath.config import LEVELS, QUALITY_STEPS
-from manypath.entropy.integer import IntegerAffine, IntegerGain, IntegerOffset
+from manypath.edge.integer import IntegerAffine, IntegerGain, IntegerOffset
 from manypath.model import Latents, MPAModel, Rate
-from manypath.pyramid import PyramidHyperSynthesis
+from manypath.quality import LEVELS, QUALITY_STEPS
+from manypath.tinylic.hyper import PyramidHyperSynthesis
 from manypath_lab.training import sides
 from manypath_lab.training.losses import ratio_loss
 from manypath_lab.training.recipe import SideRecipe

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from benchmarks.paradigms.paradigm import Learned, Paradigm
 from benchmarks.paradigms.side_path import grow_side
-from manypath.transforms import MAIN, Block, Group
+from manypath.multipath.blocks import Block, Group
+from manypath.multipath.routing import MAIN
 from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.recipe import SideRecipe

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from manypath.checkpoint import Released
 from manypath.entropy.tables import PROBABILITY_BITS, Tables
-from manypath.pyramid import PyramidHyperSynthesis
+from manypath.tinylic.hyper import PyramidHyperSynthesis
 
 
 def code_length_rows(tables: Tables) -> Tensor:

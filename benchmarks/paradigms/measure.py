@@ -13,8 +13,9 @@ from torch import Tensor
 
 from benchmarks.paradigms.paradigm import Paradigm
 from benchmarks.paradigms.trainer import Batch, all_side, rate_loss
-from manypath.config import LATENT_PIXELS, LEVELS, QUALITY_STEPS
-from manypath.transforms import Trace
+from manypath.geometry import LATENT_PIXELS
+from manypath.multipath.routing import Trace
+from manypath.quality import LEVELS, QUALITY_STEPS
 from manypath_lab.profile import count as profile
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.rate import RateModel, StepBits

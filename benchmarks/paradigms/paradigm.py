@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from benchmarks.paradigms.hyper_rate import HyperRate
 from manypath import checkpoint
-from manypath.config import EdgeConfig, ModelConfig
+from manypath.config import ModelConfig
+from manypath.edge.config import EdgeConfig
 from manypath.model import Latents, Rate
-from manypath.transforms import Routing, Trace
+from manypath.multipath.routing import Routing, Trace
 from manypath_lab.training import sides
 
 

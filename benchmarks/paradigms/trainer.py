@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from benchmarks.paradigms.paradigm import Paradigm
 from manypath.image import to_image
-from manypath.transforms import Routing, Trace
+from manypath.multipath.routing import Routing, Trace
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.losses import rate_weight
 from manypath_lab.training.rate import RateModel, StepBits

@@ -15,24 +15,21 @@ from typing import NamedTuple
 
 import google_crc32c
 
+from manypath import leb128
 from manypath.errors import CorruptError, FormatError, LimitError, TruncatedError
+from manypath.geometry import MAX_PIXELS, MAX_SIDE, strip_heights
+from manypath.quality import QUALITY_CODES, code_to_quality
 
 MAGIC = b"MPTH"
 VERSION = 1
 HEADER_BYTES = 24
-MAX_SIDE = 16384  # pixels
-MAX_PIXELS = 2**28  # = MAX_SIDE ** 2: by default nothing that the header can say is refused for its size
-QUALITY_CODES_PER_LEVEL = 32
-MAX_QUALITY_CODE = 224  # quality 8.0 in steps of 1/32 above 1.0
-MIN_CHUNKS, MAX_CHUNKS = 2, 16  # per band
-ALIGNMENT = 64  # pixels; a picture is padded to this, and a band is whole rows of it
-MAX_BAND_PIXELS = 2**22  # padded pixels
+MIN_CHUNKS, MAX_CHUNKS = 2, 16  # per strip
 
 _HEADER = struct.Struct("<4sBB4sHHBBII")
 _CRC_START, _CRC_END = 16, 20  # bytes
 _MAX_LEB128_BYTES = 5
 _MAX_LENGTH = 2**32 - 1  # bytes of one chunk
-_WORD_BYTES = 4  # all chunks of a band but the last are whole words of the entropy coder, and counted in them
+_WORD_BYTES = 4  # all chunks of a strip but the last are whole words of the entropy coder, and counted in them
 
 
 class Header(NamedTuple):
@@ -44,7 +41,7 @@ class Header(NamedTuple):
         height: pixels, 1..16384.
         quality_code: 0..224; quality = 1 + code / 32.
         model_digest: 4 bytes that name the weights.
-        chunks: chunks per band, 2..16.
+        chunks: chunks per strip, 2..16.
         crc: CRC-32C that the stream claims; not checked here.
         symbols_checksum: uint32 over the decoded symbols; the codec's to check.
     """
@@ -68,8 +65,8 @@ class Bitstream(NamedTuple):
         quality_code: 0..224; quality = 1 + code / 32.
         model_digest: 4 bytes that name the weights.
         symbols_checksum: uint32 over the decoded symbols.
-        bands: chunks of each band from the top; as many bands as :func:`band_heights` returns.
-        missing: chunks at the end of the stream that a cut took away and that stand as ``b""`` in ``bands``;
+        strips: chunks of each strip from the top; as many strips as :func:`strip_heights` returns.
+        missing: chunks at the end of the stream that a cut took away and that stand as ``b""`` in ``strips``;
             0 in a whole stream. A chunk may also be empty by right, so only this number tells.
     """
 
@@ -78,7 +75,7 @@ class Bitstream(NamedTuple):
     quality_code: int
     model_digest: bytes
     symbols_checksum: int
-    bands: tuple[tuple[bytes, ...], ...]
+    strips: tuple[tuple[bytes, ...], ...]
     missing: int = 0
 
 
@@ -91,10 +88,10 @@ class StreamInfo(NamedTuple):
         width: pixels.
         height: pixels.
         quality: 1.0..8.0.
-        bands: independent bands.
+        strips: independent strips.
         bytes: of the whole stream.
         bpp: bits per pixel.
-        slices_present: whole slices in every band.
+        slices_present: whole slices in every strip.
         slices: slices that the model writes.
     """
 
@@ -103,49 +100,34 @@ class StreamInfo(NamedTuple):
     width: int
     height: int
     quality: float
-    bands: int
+    strips: int
     bytes: int
     bpp: float
     slices_present: int
     slices: int
 
 
-def band_heights(width: int, height: int) -> tuple[int, ...]:
-    """Return the height of each horizontal band from the top, in padded pixels.
-
-    Both ends cut by this rule, so bands need no bytes in the stream.
-
-    Args:
-        width: of the picture, pixels, at least 1.
-        height: of the picture, pixels, at least 1.
-    """
-    row_pixels = _align(width) * ALIGNMENT
-    full = max(1, MAX_BAND_PIXELS // row_pixels) * ALIGNMENT
-    count, rest = divmod(_align(height), full)
-    return (full,) * count + ((rest,) if rest else ())
-
-
 def pack(stream: Bitstream) -> bytes:
     """Return the container's bytes; ``parse`` of them is ``stream`` again.
 
     Raises:
-        FormatError: a field is outside what the format can say, or a chunk but a band's last is not in whole words.
+        FormatError: a field is outside what the format can say, or a chunk but a strip's last is not in whole words.
         TruncatedError: chunks are missing; a cut stream cannot be made whole.
     """
     if stream.missing:
         raise TruncatedError(f"cannot pack a stream that lacks {stream.missing} chunks; encode it again")
-    chunks = len(stream.bands[0]) if stream.bands else 0
+    chunks = len(stream.strips[0]) if stream.strips else 0
     _check_fields(stream.width, stream.height, stream.quality_code, chunks)
-    bands = len(band_heights(stream.width, stream.height))
-    if len(stream.bands) != bands or any(len(band) != chunks for band in stream.bands):
-        found = [len(band) for band in stream.bands]
+    strips = len(strip_heights(stream.width, stream.height))
+    if len(stream.strips) != strips or any(len(strip) != chunks for strip in stream.strips):
+        found = [len(strip) for strip in stream.strips]
         raise FormatError(
-            f"a {stream.width}x{stream.height} picture has {bands} bands of equally many chunks, got {found}"
+            f"a {stream.width}x{stream.height} picture has {strips} strips of equally many chunks, got {found}"
         )
     if len(stream.model_digest) != 4 or not 0 <= stream.symbols_checksum <= 0xFFFFFFFF:
         raise FormatError("model_digest must be 4 bytes and symbols_checksum a uint32")
-    flat = [chunk for band in stream.bands for chunk in band]
-    table = [_leb128(_counted(len(chunk), _unit(entry, chunks))) for entry, chunk in enumerate(flat)]
+    flat = [chunk for strip in stream.strips for chunk in strip]
+    table = [leb128.write(_counted(len(chunk), _unit(entry, chunks))) for entry, chunk in enumerate(flat)]
     payload = b"".join([*table, *flat])
     head = _HEADER.pack(
         MAGIC,
@@ -204,8 +186,8 @@ def parse(data: bytes, *, max_pixels: int = MAX_PIXELS, allow_truncated: bool = 
             f"the picture has {header.width}x{header.height} pixels, this reader accepts {max_pixels} in all;"
             " raise its limit"
         )
-    bands = len(band_heights(header.width, header.height))
-    lengths, start = _read_table(data, bands, header.chunks)
+    strips = len(strip_heights(header.width, header.height))
+    lengths, start = _read_table(data, strips, header.chunks)
     claimed, there = sum(lengths), len(data) - start
     if there > claimed:
         raise FormatError(f"{there - claimed} bytes follow the last chunk, nothing may")
@@ -222,7 +204,7 @@ def parse(data: bytes, *, max_pixels: int = MAX_PIXELS, allow_truncated: bool = 
         quality_code=header.quality_code,
         model_digest=header.model_digest,
         symbols_checksum=header.symbols_checksum,
-        bands=tuple(tuple(flat[i : i + header.chunks]) for i in range(0, len(flat), header.chunks)),
+        strips=tuple(tuple(flat[i : i + header.chunks]) for i in range(0, len(flat), header.chunks)),
         missing=missing,
     )
 
@@ -233,16 +215,12 @@ def checksum(header: bytes, payload: bytes) -> int:
     return int(google_crc32c.extend(crc, payload))
 
 
-def _align(pixels: int) -> int:
-    return -(-pixels // ALIGNMENT) * ALIGNMENT
-
-
 def _check_fields(width: int, height: int, quality_code: int, chunks: int) -> None:
     for name, value, low, high in (
         ("width", width, 1, MAX_SIDE),
         ("height", height, 1, MAX_SIDE),
-        ("quality code", quality_code, 0, MAX_QUALITY_CODE),
-        ("chunks per band", chunks, MIN_CHUNKS, MAX_CHUNKS),
+        ("quality code", quality_code, 0, QUALITY_CODES - 1),
+        ("chunks per strip", chunks, MIN_CHUNKS, MAX_CHUNKS),
     ):
         if not low <= value <= high:
             raise FormatError(f"{name} must be in [{low}, {high}], got {value}")
@@ -259,35 +237,22 @@ def _counted(length: int, unit: int) -> int:
     return length // unit
 
 
-def _leb128(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _read_table(data: bytes, bands: int, chunks: int) -> tuple[list[int], int]:
+def _read_table(data: bytes, strips: int, chunks: int) -> tuple[list[int], int]:
     """Return the lengths of all chunks in bytes, and the offset behind the table."""
-    count = bands * chunks
+    count = strips * chunks
     # Each length takes at least one byte: refuse a table that cannot be there before walking it.
     if len(data) - HEADER_BYTES < count:
         raise TruncatedError(f"the slice table has {count} lengths, only {len(data) - HEADER_BYTES} bytes are there")
     lengths, position = [], HEADER_BYTES
     for entry in range(count):
-        value = 0
-        for index in range(_MAX_LEB128_BYTES):
-            if position == len(data):
-                raise TruncatedError(f"the bytes end inside the slice table, at entry {entry} of {count}")
-            byte = data[position]
-            position += 1
-            value |= (byte & 0x7F) << (7 * index)
-            if byte < 0x80:
-                break
-        else:
-            raise FormatError(f"entry {entry} of the slice table is longer than {_MAX_LEB128_BYTES} bytes")
-        if index and not byte:
+        first = position
+        try:
+            value, position = leb128.read(data, first, _MAX_LEB128_BYTES)
+        except EOFError as err:
+            raise TruncatedError(f"the bytes end inside the slice table, at entry {entry} of {count}") from err
+        except ValueError as err:
+            raise FormatError(f"entry {entry} of the slice table is longer than {_MAX_LEB128_BYTES} bytes") from err
+        if position > first + 1 and not data[position - 1]:
             raise FormatError(f"entry {entry} of the slice table is not in its shortest form")
         unit = _unit(entry, chunks)
         if value > _MAX_LENGTH // unit:
@@ -311,38 +276,30 @@ def _cut(data: bytes, start: int, lengths: Iterable[int]) -> tuple[list[bytes], 
     return chunks, missing
 
 
-def code_to_quality(code: int) -> float:
-    """Return the quality 1.0..8.0 that a header's code stands for."""
-    return 1.0 + code / QUALITY_CODES_PER_LEVEL
-
-
 def inspect(bitstream: bytes) -> StreamInfo:
     """Return what a bitstream says of itself; a cut stream is fine.
 
     Raises:
         BitstreamError: it is none.
     """
-    header = parse_header(bitstream)
-    stream = parse(bitstream, allow_truncated=True)
-    if not stream.missing:
-        stream = parse(bitstream)  # whole: then the checksum counts as well
-    present = chunks_present(stream, header.chunks)
-    pixels = header.width * header.height
+    stream = parse(bitstream, allow_truncated=True)  # of a whole one the checksum counts as well
+    chunks = len(stream.strips[0])
+    present = chunks_present(stream, chunks)
     return StreamInfo(
-        header.version,
-        header.model_digest.hex(),
-        header.width,
-        header.height,
-        code_to_quality(header.quality_code),
-        len(stream.bands),
+        VERSION,
+        stream.model_digest.hex(),
+        stream.width,
+        stream.height,
+        code_to_quality(stream.quality_code),
+        len(stream.strips),
         len(bitstream),
-        8 * len(bitstream) / pixels,
-        max(0, min(present) - 1) if present[-1] < header.chunks else header.chunks - 2,
-        header.chunks - 2,
+        8 * len(bitstream) / (stream.width * stream.height),
+        max(0, min(present) - 1) if present[-1] < chunks else chunks - 2,
+        chunks - 2,
     )
 
 
 def chunks_present(stream: Bitstream, chunks: int) -> list[int]:
-    """Return how many chunks of each band are there."""
-    total = len(stream.bands) * chunks - stream.missing
-    return [max(0, min(chunks, total - band * chunks)) for band in range(len(stream.bands))]
+    """Return how many chunks of each strip are there."""
+    total = len(stream.strips) * chunks - stream.missing
+    return [max(0, min(chunks, total - strip * chunks)) for strip in range(len(stream.strips))]

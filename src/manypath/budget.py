@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from manypath.config import QUALITY_CODES
 from manypath.errors import BudgetError
 from manypath.image import Image
+from manypath.quality import QUALITY_CODES
 
 GOOD_SHARE = 0.95  # of the budget used: good enough to stop
 REUSE = 8  # codes, a quarter of a level

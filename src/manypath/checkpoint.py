@@ -20,16 +20,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from manypath.config import PRESETS, EdgeConfig, ModelConfig, TinyLICConfig
-from manypath.entropy import multistage
-from manypath.entropy.context import ContextModel
-from manypath.entropy.fixed import FIXED_LAYERS, FixedAffine, FixedConstant, FixedGain, Lookup
-from manypath.entropy.integer import IntegerAffine, IntegerGain, IntegerOffset
+from manypath.config import ModelConfig
+from manypath.edge.config import EdgeConfig
+from manypath.edge.context import ContextModel
+from manypath.edge.integer import IntegerAffine, IntegerGain, IntegerOffset
+from manypath.edge.transforms import Analysis, Synthesis
 from manypath.entropy.tables import SCALES, Tables, check_tables, gaussian_row, gaussian_tables, stack
 from manypath.errors import CheckpointError, ConfigError
+from manypath.families import PRESETS, read_config
 from manypath.model import MPAModel
-from manypath.pyramid import PyramidHyperSynthesis
-from manypath.transforms import Analysis, Synthesis
+from manypath.tinylic import context as multistage
+from manypath.tinylic.config import TinyLICConfig
+from manypath.tinylic.fixed_point import FIXED_LAYERS, FixedAffine, FixedConstant, FixedGain, Lookup
+from manypath.tinylic.hyper import PyramidHyperSynthesis
 
 FORMAT = "manypath-model-1"
 DIGEST_BYTES = 4  # of the digest travel in a bitstream
@@ -163,7 +166,7 @@ def load(name_or_file: str | os.PathLike[str]) -> Released:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{file}: expected format {FORMAT!r}, got {metadata.get('format')!r}; export it again")
     try:
-        config = ModelConfig.from_json(metadata.get("config", ""))
+        config = read_config(metadata.get("config", ""))
     except ConfigError as err:
         raise CheckpointError(f"{file}: {err}") from err
     found = digest(tensors)

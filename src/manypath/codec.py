@@ -1,8 +1,8 @@
 """The codec's front door: pictures to bitstreams, bitstreams to pictures by path.
 
-Pictures of more than 4 Mpx are cut into bands (``bitstream.band_heights``). Bands are entropy-coded on their own;
-the transforms see a margin around each that is as wide as they can reach, so no seam shows where a band was cut and
-memory is bounded by a band, not by the picture.
+Pictures of more than 4 Mpx are cut into strips (``geometry.strip_heights``). Strips are entropy-coded on their own;
+the transforms see a margin around each that is as wide as they can reach, so no seam shows where a strip was cut and
+memory is bounded by a strip, not by the picture.
 """
 
 from __future__ import annotations
@@ -20,23 +20,22 @@ from torch import Tensor
 
 from manypath import bitstream as container
 from manypath import budget, checkpoint
-from manypath.bitstream import Bitstream, StreamInfo, band_heights, chunks_present, inspect
-from manypath.config import LATENT_PIXELS, WINDOW_PIXELS
+from manypath.bitstream import Bitstream, StreamInfo, chunks_present, inspect
+from manypath.coding import Clock, SymbolCoder
 from manypath.entropy.coder import Checksum, RowNumbers, Symbols
-from manypath.entropy.context import Step
-from manypath.entropy.symbols import Clock, SymbolCoder
+from manypath.entropy.schedule import Step
 from manypath.entropy.tables import code_lengths
 from manypath.errors import BudgetError, DesyncError, FormatError, ModelMismatchError, RequestError
-from manypath.gain import quality_to_code
+from manypath.geometry import LATENT_PIXELS, MAX_PIXELS, ceil_div, padded, strip_rows
 from manypath.image import Image, check_image, pad_to, to_image, to_tensor
-from manypath.path import Path, check_path, check_task_share
-from manypath.score_maps import ScoreMap, ScoreMaps
-from manypath.transforms import Routing, Trace
+from manypath.inspection import ScoreMap, ScoreMaps
+from manypath.multipath.routing import Routing, Trace
+from manypath.paths import DecodePath, check_path, check_task_share
+from manypath.quality import DEFAULT_QUALITY, quality_to_code
 
 __all__ = ["Codec", "Reconstruction", "StageTimings", "StreamInfo", "inspect"]
 
-DEFAULT_QUALITY = 4.0
-KEPT_BANDS = 8  # whose latents a search for a budget keeps, 13 MB each for 192 channels
+KEPT_STRIPS = 8  # whose latents a search for a budget keeps, 13 MB each for 192 channels
 _RANDOM_SIDES = (("mse", "square"), ("classification", "narrow"), ("segmentation", "narrow"))
 _DISAGREED = "encoder and decoder computed different entropy parameters, or the stream was forged"
 STAGES = ("analysis", "entropy_parameters", "coding", "synthesis")
@@ -89,7 +88,7 @@ class Codec:
         *,
         device: str = "cpu",
         dtype: str = "float32",
-        max_pixels: int = container.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         if dtype not in DTYPES:
             raise RequestError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
@@ -105,7 +104,7 @@ class Codec:
         self._model.g_s.to(self._dtype)
         self.config = self._model.config
         sides = (name for name, _ in self.config.sides)
-        self.trained_paths: frozenset[str] = frozenset({Path.PERCEPTUAL.value, *sides})
+        self.trained_paths: frozenset[str] = frozenset({DecodePath.PERCEPTUAL.value, *sides})
         self._latent_tables = released.latent_tables
         self._coder = SymbolCoder(self._model, released.latent_tables, released.hyper_tables)
         self._analysis_reach, self._synthesis_reach = self._model.reaches
@@ -208,30 +207,30 @@ class Codec:
             images: of one size.
             code: quality code.
             timings: added to.
-            kept: latents by a band's first row: taken if there, else put there, the first bands' alone.
+            kept: latents by a strip's first row: taken if there, else put there, the first strips' alone.
             analysed: quality code of these latents, if it is another.
         """
         height, width = images[0].shape[:2]
         codes = torch.full((1,), code, device=self._device)
         own_codes = codes if analysed is None else torch.full((1,), analysed, device=self._device)
         checksums = [Checksum() for _ in images]
-        bands: list[list[tuple[bytes, ...]]] = [[] for _ in images]
-        for top, bottom in _band_rows(width, height):
+        strips: list[list[tuple[bytes, ...]]] = [[] for _ in images]
+        for top, bottom in strip_rows(width, height):
             y = None if kept is None else kept.get(top)
             if y is None:
                 with _measured(timings, "analysis"):
                     y = self._analyse(images, top, bottom, own_codes)
-                if kept is not None and len(kept) < KEPT_BANDS:
+                if kept is not None and len(kept) < KEPT_STRIPS:
                     kept[top] = y
             clock = Clock()
             with _measured(timings, "entropy_parameters", clock):
-                seen = (-(-(min(bottom, height) - top) // LATENT_PIXELS), -(-width // LATENT_PIXELS))
+                seen = (ceil_div(min(bottom, height) - top, LATENT_PIXELS), ceil_div(width, LATENT_PIXELS))
                 chunks = self._coder.encode(y, codes, checksums, clock, seen)
-            for own, new in zip(bands, chunks, strict=True):
+            for own, new in zip(strips, chunks, strict=True):
                 own.append(new)
         return [
             container.pack(Bitstream(width, height, code, self._digest, checksum.value, tuple(own)))
-            for own, checksum in zip(bands, checksums, strict=True)
+            for own, checksum in zip(strips, checksums, strict=True)
         ]
 
     def _analyse(
@@ -240,9 +239,9 @@ class Codec:
         """Return y, float32 [B, h, w, M], of the padded rows top..bottom."""
         height, width = images[0].shape[:2]
         start = max(0, top - self._analysis_reach)
-        end = min(_aligned(height), bottom + self._analysis_reach)
-        padded = [to_tensor(pad_to(image[start : min(end, height)], end - start, _aligned(width))) for image in images]
-        x = padded[0] if len(padded) == 1 else torch.cat(padded)
+        end = min(padded(height), bottom + self._analysis_reach)
+        rows = [to_tensor(pad_to(image[start : min(end, height)], end - start, padded(width))) for image in images]
+        x = rows[0] if len(rows) == 1 else torch.cat(rows)
         routing = self._model.analysis_routing(code, exact=True)
         y: Tensor = self._model.g_a(x.to(self._device), code, routing, trace).float()
         return y[:, (top - start) // LATENT_PIXELS : (bottom - start) // LATENT_PIXELS]
@@ -253,7 +252,7 @@ class Codec:
         self,
         bitstream: bytes,
         *,
-        path: str = Path.PERCEPTUAL,
+        path: str = DecodePath.PERCEPTUAL,
         task_share: float = 1.0,
         allow_truncated: bool = False,
         timings: StageTimings | None = None,
@@ -262,8 +261,8 @@ class Codec:
 
         Args:
             bitstream: from ``encode``.
-            path: what the picture is for: a ``Path``, which without trained weights takes the main path, or a side
-                of the model's own.
+            path: what the picture is for: a ``DecodePath``, which without trained weights takes the main path, or a
+                side of the model's own.
             task_share: of tokens on the side path: 0.0 is the main path, 1.0 the task's alone.
             allow_truncated: decode what is left of a cut stream; what is missing takes its expected value, and
                 no checksum can tell whether the rest is sound.
@@ -282,7 +281,7 @@ class Codec:
         self,
         bitstreams: Sequence[bytes],
         *,
-        path: str = Path.PERCEPTUAL,
+        path: str = DecodePath.PERCEPTUAL,
         task_share: float = 1.0,
         timings: StageTimings | None = None,
     ) -> list[Image]:
@@ -334,7 +333,7 @@ class Codec:
         codes = torch.full((1,), quality_to_code(quality), device=self._device)
         height, width = image.shape[:2]
         maps = ScoreMaps(height, width)
-        for top, bottom in _band_rows(width, height):
+        for top, bottom in strip_rows(width, height):
             trace = Trace([], [])
             self._analyse([image], top, bottom, codes, trace)
             maps.add(trace, top, bottom, max(0, top - self._analysis_reach))
@@ -344,7 +343,7 @@ class Codec:
     def bit_map(self, bitstream: bytes) -> ScoreMap:
         """Return where the bits went: float32 [ceil(H/16), ceil(W/16)], ideal code lengths in bits.
 
-        The hyper-latent's bits are spread evenly over the 4x4 positions that each of its positions serves, by band.
+        The hyper-latent's bits are spread evenly over the 4x4 positions that each of its positions serves, by strip.
 
         Raises:
             BitstreamError: the bytes are not a stream of this model.
@@ -353,8 +352,8 @@ class Codec:
         code = torch.full((1,), stream.quality_code, device=self._device)
         parts = []
         skips = self._model.context.SKIPS
-        for chunks, (top, bottom) in zip(stream.bands, _band_rows(stream.width, stream.height), strict=True):
-            grid = ((bottom - top) // LATENT_PIXELS, _aligned(stream.width) // LATENT_PIXELS)
+        for chunks, (top, bottom) in zip(stream.strips, strip_rows(stream.width, stream.height), strict=True):
+            grid = ((bottom - top) // LATENT_PIXELS, padded(stream.width) // LATENT_PIXELS)
             bits = np.full(grid[0] * grid[1], 8.0 * len(chunks[0]) / (grid[0] * grid[1]), dtype=np.float32)
 
             def count(_step: Step, where: Tensor, symbols: Symbols, indexes: RowNumbers, bits: ScoreMap = bits) -> None:
@@ -362,7 +361,7 @@ class Codec:
 
             self._coder.decode([chunks], code, grid, checksums=[Checksum()], clock=Clock(), listen=count)
             parts.append(bits.reshape(grid))
-        rows, columns = (-(-side // LATENT_PIXELS) for side in (stream.height, stream.width))
+        rows, columns = (ceil_div(side, LATENT_PIXELS) for side in (stream.height, stream.width))
         whole: ScoreMap = np.concatenate(parts)
         return whole[:rows, :columns]
 
@@ -373,16 +372,16 @@ class Codec:
                 f"the stream was written by model {stream.model_digest.hex()}, loaded is {self.model_digest} "
                 f"({self.name}); load the model it was written with"
             )
-        if len(stream.bands[0]) != self._coder.chunks:
+        if len(stream.strips[0]) != self._coder.chunks:
             raise ModelMismatchError(
-                f"the stream has {len(stream.bands[0])} chunks a band, model {self.name} writes {self._coder.chunks}"
+                f"the stream has {len(stream.strips[0])} chunks a strip, model {self.name} writes {self._coder.chunks}"
             )
         return stream
 
     def _route(self, path: str, task_share: float) -> Routing | None:
         share = check_task_share(task_share)
         name = check_path(path, self.trained_paths)
-        if name == Path.PERCEPTUAL.value or share == 0.0:
+        if name == DecodePath.PERCEPTUAL.value or share == 0.0:
             return None
         return Routing(name, torch.tensor([1.0 - share], dtype=torch.float64), exact=True)
 
@@ -401,16 +400,16 @@ class Codec:
         images: list[list[Image]] = []
         maps = [ScoreMaps(first.height, first.width) for _ in wanted]  # of the first stream: scores are asked for one
         code = torch.full((1,), first.quality_code, device=self._device)
-        rows = list(_band_rows(first.width, first.height))
+        rows = list(strip_rows(first.width, first.height))
         latents: dict[int, Tensor] = {}
         source = self._latents(streams, code, timings)
-        for band, (top, bottom) in enumerate(rows):
+        for strip, (top, bottom) in enumerate(rows):
             start = max(0, top - self._synthesis_reach)
             end = min(rows[-1][1], bottom + self._synthesis_reach)
             near = [i for i, (above, below) in enumerate(rows) if above < end and below > start]
             while len(latents) <= near[-1]:
                 latents[len(latents)] = next(source)
-            if not images:  # not before the first band has shown that there is something to decode
+            if not images:  # not before the first strip has shown that there is something to decode
                 images = [[np.empty(size, dtype=np.uint8) for _ in wanted] for _ in streams]
             with _measured(timings, "synthesis"):
                 y_hat = torch.cat([latents[i] for i in near], 1)
@@ -426,27 +425,27 @@ class Codec:
                         maps[number].add(trace, top, bottom, start)
                     for own, picture in zip(images, x_hat, strict=True):
                         own[number][top:stop] = to_image(picture[top - start : stop - start, : first.width])
-            for i in range(band):
-                latents[i] = latents[i][:0]  # no later band reaches back further than one
-        for _ in source:  # runs the checks after the last band
+            for i in range(strip):
+                latents[i] = latents[i][:0]  # no later strip reaches back further than one
+        for _ in source:  # runs the checks after the last strip
             pass
         done = [own.done() for own in maps]
         return [[Reconstruction(*made) for made in zip(own, done, strict=True)] for own in images]
 
     def _latents(self, streams: Sequence[Bitstream], code: Tensor, timings: StageTimings) -> Iterator[Tensor]:
-        """Yield y_hat of each band, then check the symbols."""
+        """Yield y_hat of each strip, then check the symbols."""
         first = streams[0]
         checksums = [Checksum() for _ in streams]
         present = [chunks_present(stream, self._coder.chunks) for stream in streams]
-        for band, (top, bottom) in enumerate(_band_rows(first.width, first.height)):
-            grid = ((bottom - top) // LATENT_PIXELS, _aligned(first.width) // LATENT_PIXELS)
+        for strip, (top, bottom) in enumerate(strip_rows(first.width, first.height)):
+            grid = ((bottom - top) // LATENT_PIXELS, padded(first.width) // LATENT_PIXELS)
             clock = Clock()
             with _measured(timings, "entropy_parameters", clock):
-                chunks = [stream.bands[band] for stream in streams]
+                chunks = [stream.strips[strip] for stream in streams]
                 codes = code.expand(len(streams))
                 try:
                     y_hat = self._coder.decode(
-                        chunks, codes, grid, checksums=checksums, clock=clock, present=present[0][band]
+                        chunks, codes, grid, checksums=checksums, clock=clock, present=present[0][strip]
                     )
                 except FormatError as err:
                     if self._model.exact or first.missing:
@@ -473,18 +472,6 @@ def _measured(timings: StageTimings, stage: str, clock: Clock | None = None) -> 
     timings.add(stage, perf_counter() - begun - coding)
     if clock:
         timings.add("coding", coding)
-
-
-def _aligned(pixels: int) -> int:
-    return -(-pixels // WINDOW_PIXELS) * WINDOW_PIXELS
-
-
-def _band_rows(width: int, height: int) -> Iterator[tuple[int, int]]:
-    """Yield the padded rows of each band."""
-    top = 0
-    for rows in band_heights(width, height):
-        yield top, top + rows
-        top += rows
 
 
 def _by_size(images: Sequence[Image]) -> dict[tuple[int, ...], list[int]]:

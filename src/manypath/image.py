@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from manypath.errors import ImageError
-
-MAX_SIDE = 16384  # pixels
+from manypath.geometry import MAX_SIDE
 
 Image = npt.NDArray[np.uint8]
 

@@ -17,31 +17,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from manypath.config import QUALITY_STEPS, EdgeConfig, ModelConfig, TinyLICConfig
-from manypath.entropy.context import ContextModel, Step, index_to_scale
-from manypath.entropy.fixed_hyper import FixedHyperSynthesis
-from manypath.entropy.hyper import HyperSynthesis
-from manypath.entropy.integer import round_through
-from manypath.entropy.multistage import MultistageContext
+from manypath.config import ModelConfig
+from manypath.edge.config import EdgeConfig
+from manypath.edge.context import ContextModel, index_to_scale
+from manypath.edge.hyper import HyperSynthesis
+from manypath.edge.transforms import Analysis, HyperAnalysis, Synthesis, analysis_reach, synthesis_reach
+from manypath.entropy.rounding import round_through
+from manypath.entropy.schedule import Step
 from manypath.errors import ConfigError
-from manypath.gain import Gain, main_share
-from manypath.pyramid import (
-    REACH,
-    PyramidAnalysis,
-    PyramidHyperAnalysis,
-    PyramidHyperSynthesis,
-    PyramidSynthesis,
-)
-from manypath.transforms import (
-    LOW,
-    Analysis,
-    HyperAnalysis,
-    Routing,
-    Synthesis,
-    Trace,
-    analysis_reach,
-    synthesis_reach,
-)
+from manypath.levels import Gain
+from manypath.multipath.routing import LOW, Routing, Trace, main_share
+from manypath.quality import QUALITY_STEPS
+from manypath.tinylic.config import TinyLICConfig
+from manypath.tinylic.context import MultistageContext
+from manypath.tinylic.fixed_hyper import FixedHyperSynthesis
+from manypath.tinylic.hyper import PyramidHyperAnalysis, PyramidHyperSynthesis
+from manypath.tinylic.transforms import REACH, PyramidAnalysis, PyramidSynthesis
 
 HYPER_BOUND = HyperSynthesis.BOUND
 
@@ -79,7 +70,7 @@ class MPAModel(nn.Module):
     """Multi-path aggregation codec network (MPA, arXiv 2409.19660), on the backbone of its configuration's family.
 
     Attributes:
-        reaches: margins, in pixels, that the analysis and the synthesis of a band want around it.
+        reaches: margins, in pixels, that the analysis and the synthesis of a strip want around it.
         exact: whether the entropy parameters are integers, equal on every machine and in every batch.
     """
 

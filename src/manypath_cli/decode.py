@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from manypath.path import Path, check_path, check_task_share
+from manypath.paths import DecodePath, check_path, check_task_share
 from manypath_cli.codec_options import add_codec_options, load_codec
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--path",
-        default=Path.PERCEPTUAL.value,
+        default=DecodePath.PERCEPTUAL.value,
         metavar="NAME",
-        help=f"{', '.join(path.value for path in Path)}, or a side of the model's own (default: %(default)s)",
+        help=f"{', '.join(path.value for path in DecodePath)}, or a side of the model's own (default: %(default)s)",
     )
     parser.add_argument(
         "--task-share",

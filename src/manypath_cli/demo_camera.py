@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from manypath.errors import ManypathError
-from manypath.path import Path
+from manypath.paths import DecodePath
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_services.common.client import ENCODER_SERVICE, channel_options, open_blocking_channel
@@ -26,8 +26,8 @@ from manypath_services.inference.client import InferenceClient
 Image = npt.NDArray[np.uint8]
 Labels = list[tuple[str, float]]  # name and probability, best first
 
-PATHS = tuple(path.value for path in Path)
-CLASSIFICATION, SEGMENTATION = Path.CLASSIFICATION.value, Path.SEGMENTATION.value
+PATHS = tuple(path.value for path in DecodePath)
+CLASSIFICATION, SEGMENTATION = DecodePath.CLASSIFICATION.value, DecodePath.SEGMENTATION.value
 _SECONDS = 60.0  # of one call, before the demo gives up
 _TOP_K = 5
 

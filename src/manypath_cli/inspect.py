@@ -24,7 +24,7 @@ examples:
   manypath inspect small/ --json | jq '.[] | select(.bpp > 0.5) | .file'
 """
 
-_COLUMNS = ("file", "size", "quality", "bytes", "bpp", "bands", "slices", "model")
+_COLUMNS = ("file", "size", "quality", "bytes", "bpp", "strips", "slices", "model")
 
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -77,7 +77,7 @@ def _row(name: str, info: StreamInfo) -> tuple[str, ...]:
         f"{info.quality:g}",
         str(info.bytes),
         f"{info.bpp:.4f}",
-        str(info.bands),
+        str(info.strips),
         f"{info.slices_present}/{info.slices}",
         info.model_digest,
     )

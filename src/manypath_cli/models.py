@@ -184,9 +184,9 @@ def import_model(args: argparse.Namespace) -> int:
         UsageError: the output's name does not fit, or it exists.
         CheckpointError: the file is not a checkpoint of plain tensors, or a tensor is missing, left over or misshapen.
     """
-    from manypath import published
+    from manypath.convert import upstream
 
-    return _write(_new_file(args), published.convert(args.checkpoint))
+    return _write(_new_file(args), upstream.convert(args.checkpoint))
 
 
 def quantise_model(args: argparse.Namespace) -> int:
@@ -198,7 +198,7 @@ def quantise_model(args: argparse.Namespace) -> int:
         ConfigError: its entropy parameters are integers already.
     """
     from manypath import checkpoint
-    from manypath.quantise import quantised
+    from manypath.convert.quantise import quantised
 
     return _write(_new_file(args), quantised(checkpoint.load(args.model)))
 

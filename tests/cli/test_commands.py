@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from manypath.codec import Codec
-from manypath.path import Path as DecodingPath
+from manypath.paths import DecodePath
 from manypath_cli.exits import ExitCode
 from manypath_cli.main import main
 from tests.cli.conftest import Run, pixels, save_picture
@@ -138,7 +138,7 @@ def test_a_path_without_a_side_is_decoded_by_the_main_one_and_said_so(
 ) -> None:
     save_picture(tmp_path / "a.png")
     manypath("encode", "a.png")
-    path = DecodingPath.CLASSIFICATION
+    path = DecodePath.CLASSIFICATION
     assert not Codec.load("tiny-random").serves(path)
     capsys.readouterr()
     assert manypath("decode", "a.mpa", "-o", "x.png", "--path", path.value) == ExitCode.OK
@@ -162,7 +162,7 @@ def test_inspect_says_what_the_header_says(manypath: Run, tmp_path: Path, capsys
     capsys.readouterr()
     assert manypath("inspect", "a.mpa") == ExitCode.OK
     head, row = capsys.readouterr().out.splitlines()
-    assert head.split() == ["file", "size", "quality", "bytes", "bpp", "bands", "slices", "model"]
+    assert head.split() == ["file", "size", "quality", "bytes", "bpp", "strips", "slices", "model"]
     digest = Codec.load("tiny-random").model_digest
     bpp = f"{8 * size / (40 * 24):.4f}"
     assert row.split() == ["a.mpa", "40x24", "2.5", str(size), bpp, "1", "2/2", digest]

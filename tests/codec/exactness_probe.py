@@ -14,8 +14,8 @@ import torch
 
 from manypath.bitstream import parse
 from manypath.codec import Codec
+from manypath.coding import Clock
 from manypath.entropy.coder import Checksum
-from manypath.entropy.symbols import Clock
 from tests.codec.conftest import photo
 
 

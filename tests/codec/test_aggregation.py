@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from manypath.aggregation import WINDOW_TOKENS, quota, route, soft_mask
-from manypath.gain import main_share
-from manypath.transforms import Group, edge_kit
+from manypath.edge.transforms import edge_kit
+from manypath.multipath.blocks import Group
+from manypath.multipath.routing import WINDOW_TOKENS, main_share, quota, route, soft_mask
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.77, 1.0])

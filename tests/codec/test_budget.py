@@ -5,8 +5,8 @@ import pytest
 
 from manypath import budget
 from manypath.codec import Codec, StageTimings
-from manypath.config import QUALITY_CODES
 from manypath.errors import BudgetError
+from manypath.quality import QUALITY_CODES
 from tests.codec.conftest import photo
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manypath.codec import Codec, StageTimings, inspect
+from manypath.bitstream import inspect
+from manypath.codec import Codec, StageTimings
 from manypath.errors import (
     BudgetError,
     CorruptError,
@@ -20,7 +21,7 @@ from manypath.errors import (
     RequestError,
     TruncatedError,
 )
-from manypath.path import Path
+from manypath.paths import DecodePath
 from tests.codec.conftest import photo
 
 
@@ -109,10 +110,10 @@ def test_a_budget_below_the_lowest_quality_says_what_is_needed(codec: Codec) -> 
 
 def test_an_untrained_path_falls_back_to_the_main_path(codec: Codec) -> None:
     stream = codec.encode(photo(64, 96))
-    assert not codec.serves(Path.CLASSIFICATION)
-    assert np.array_equal(codec.decode(stream, path=Path.CLASSIFICATION), codec.decode(stream))
+    assert not codec.serves(DecodePath.CLASSIFICATION)
+    assert np.array_equal(codec.decode(stream, path=DecodePath.CLASSIFICATION), codec.decode(stream))
     with pytest.raises(PathError, match="task_share"):
-        codec.decode(stream, path=Path.MSE, task_share=1.5)
+        codec.decode(stream, path=DecodePath.MSE, task_share=1.5)
 
 
 def test_another_models_stream_is_refused_by_name(codec: Codec) -> None:
@@ -131,9 +132,9 @@ def test_damage_is_told_from_disagreement(codec: Codec) -> None:
     with pytest.raises(CorruptError):
         codec.decode(bytes(damaged))
     parsed = parse(stream)
-    chunk = bytearray(parsed.bands[0][1])
+    chunk = bytearray(parsed.strips[0][1])
     chunk[len(chunk) // 2] ^= 1
-    forged = parsed._replace(bands=((parsed.bands[0][0], bytes(chunk), *parsed.bands[0][2:]),))
+    forged = parsed._replace(strips=((parsed.strips[0][0], bytes(chunk), *parsed.strips[0][2:]),))
     with pytest.raises((DesyncError, FormatError)):  # an escape may be missed before the checksum is
         codec.decode(pack(forged))
 
@@ -143,7 +144,7 @@ def test_a_cut_stream_decodes_its_first_slices_when_allowed(codec: Codec) -> Non
     stream = codec.encode(image, quality=8)
     from manypath.bitstream import parse
 
-    last = len(parse(stream).bands[0][2])
+    last = len(parse(stream).strips[0][2])
     cut = stream[: len(stream) - last // 2]
     with pytest.raises(TruncatedError):
         codec.decode(cut)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from manypath.entropy.coder import BandDecoder, BandEncoder, Checksum, RowNumbers, Rows, Symbols
+from manypath.entropy.coder import Checksum, RowNumbers, Rows, StripDecoder, StripEncoder, Symbols
 from manypath.entropy.escapes import Escapes
 from manypath.entropy.tables import SCALES, check_tables, gaussian_row, gaussian_tables, integer_cdf, scale_table, stack
 from manypath.errors import CheckpointError, FormatError
@@ -23,7 +23,7 @@ def draw(count: int, seed: int) -> tuple[Symbols, RowNumbers]:
 
 def write(symbols: Symbols, indexes: RowNumbers, parts: int = 1) -> tuple[tuple[bytes, ...], int]:
     checksum = Checksum()
-    encoder = BandEncoder(ROWS, checksum)
+    encoder = StripEncoder(ROWS, checksum)
     for own, rows in zip(np.array_split(symbols, parts), np.array_split(indexes, parts), strict=True):
         encoder.push(own, rows)
         encoder.end_chunk()
@@ -35,7 +35,7 @@ def test_what_is_pushed_is_pulled() -> None:
     symbols[::97] = np.clip(symbols[::97].astype(int) * 50, -32767, 32767)  # escapes
     (*chunks, excess), checksum = write(symbols, indexes, 4)
     check, escapes = Checksum(), Escapes(excess)
-    decoder = BandDecoder(ROWS, chunks, escapes, check, len(indexes))
+    decoder = StripDecoder(ROWS, chunks, escapes, check, len(indexes))
     pulled = [decoder.pull(rows) for rows in np.array_split(indexes, 7)]
     escapes.check_consumed()
     assert np.array_equal(np.concatenate(pulled), symbols)
@@ -47,7 +47,7 @@ def test_alphabets_share_one_stream() -> None:
     numbers = np.concatenate([np.arange(5, dtype=np.uint8) + ROWS.starts[1], indexes])
     symbols = np.concatenate([np.asarray([-30, 4, 0, 17, 64], np.int16), symbols])
     (*chunks, excess), _ = write(symbols, numbers, 2)
-    decoder = BandDecoder(ROWS, chunks, Escapes(excess), Checksum(), len(numbers))
+    decoder = StripDecoder(ROWS, chunks, Escapes(excess), Checksum(), len(numbers))
     assert np.array_equal(np.concatenate([decoder.pull(numbers[:5]), decoder.pull(numbers[5:])]), symbols)
 
 
@@ -63,7 +63,7 @@ def test_the_chunks_up_to_one_are_enough_for_its_symbols(seed: int) -> None:
     for count in range(1, 6):
         done += len(np.array_split(symbols, 6)[count - 1])
         for rest in (b"", random.bytes(256)):
-            decoder = BandDecoder(ROWS, [*chunks[:count], rest], Escapes(lost=True), Checksum(), len(indexes))
+            decoder = StripDecoder(ROWS, [*chunks[:count], rest], Escapes(lost=True), Checksum(), len(indexes))
             assert np.array_equal(np.clip(decoder.pull(indexes[:done]), -1, 1), symbols[:done])
         cell = symbols[:done].astype(int) + TABLES.bounds[indexes[:done]]
         counts = TABLES.cdf[indexes[:done], cell + 1] - TABLES.cdf[indexes[:done], cell]
@@ -92,7 +92,7 @@ def test_few_symbols_come_back(count: int) -> None:
     numbers = np.full(count, SCALES - 1, np.uint8)
     symbols = np.full(count, 500, np.int16)  # as unlikely as can be
     (*chunks, excess), _ = write(symbols, numbers)
-    assert np.array_equal(BandDecoder(ROWS, chunks, Escapes(excess), Checksum(), count).pull(numbers), symbols)
+    assert np.array_equal(StripDecoder(ROWS, chunks, Escapes(excess), Checksum(), count).pull(numbers), symbols)
 
 
 def test_random_bytes_give_symbols_or_a_named_error() -> None:
@@ -102,7 +102,7 @@ def test_random_bytes_give_symbols_or_a_named_error() -> None:
         chunk = random.bytes(4 * int(random.integers(2, 30)))
         excess = random.bytes(int(random.integers(0, 6)))
         try:
-            pulled = BandDecoder(ROWS, [chunk], Escapes(excess), Checksum(), 500).pull(indexes)
+            pulled = StripDecoder(ROWS, [chunk], Escapes(excess), Checksum(), 500).pull(indexes)
         except FormatError:
             continue
         assert np.abs(pulled).max() < 2**15
@@ -111,20 +111,20 @@ def test_random_bytes_give_symbols_or_a_named_error() -> None:
 def test_reading_past_the_end_stays_in_zeros() -> None:
     indexes = np.full(10_000, SCALES - 1, np.uint8)
     escapes = Escapes(bytes(10_000))
-    pulled = BandDecoder(ROWS, [b"\xff" * 7 + b"\x7f"], escapes, Checksum(), 10_000).pull(indexes)
+    pulled = StripDecoder(ROWS, [b"\xff" * 7 + b"\x7f"], escapes, Checksum(), 10_000).pull(indexes)
     assert pulled.shape == (10_000,)
 
 
 @pytest.mark.parametrize("state", [0, 2**31 - 1, 2**63, 2**64 - 1])
 def test_a_state_out_of_range_is_refused(state: int) -> None:
     with pytest.raises(FormatError, match="first state"):
-        BandDecoder(ROWS, [state.to_bytes(8, "little")], Escapes(), Checksum(), 10)
+        StripDecoder(ROWS, [state.to_bytes(8, "little")], Escapes(), Checksum(), 10)
 
 
 @pytest.mark.parametrize("chunks", [[b"", STATE], [STATE[:4]], [STATE, b"\x01\x02"]])
 def test_a_band_without_a_state_or_with_half_a_word_is_refused(chunks: list[bytes]) -> None:
     with pytest.raises(FormatError, match="two 32-bit words"):
-        BandDecoder(ROWS, chunks, Escapes(), Checksum(), 10)
+        StripDecoder(ROWS, chunks, Escapes(), Checksum(), 10)
 
 
 @pytest.mark.parametrize("excess", [b"", b"\x80", b"\x80\x80\x80\x00", b"\xff\xff\x7f"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from manypath.checkpoint import random_model
-from manypath.quantise import quantised
+from manypath.convert.quantise import quantised
 
 SETTINGS = {
     "plain": {},

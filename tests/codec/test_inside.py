@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from manypath.aggregation import WINDOW_TOKENS
 from manypath.codec import Codec
-from manypath.config import PRESETS, TINY
+from manypath.edge.config import TINY
 from manypath.errors import ConfigError, PathError
-from manypath.path import Path, check_path
+from manypath.families import PRESETS, read_config
+from manypath.multipath.routing import WINDOW_TOKENS
+from manypath.paths import DecodePath, check_path
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def image():
 
 def test_score_maps_have_a_value_between_0_and_1_per_token_and_change_nothing(codec, image):
     stream = codec.encode(image, quality=5)
-    requests = [(Path.PERCEPTUAL, 1.0), (Path.MSE, 0.5), (Path.SEGMENTATION, 1.0)]
+    requests = [(DecodePath.PERCEPTUAL, 1.0), (DecodePath.MSE, 0.5), (DecodePath.SEGMENTATION, 1.0)]
     made = codec.reconstruct(stream, requests, scores=True)
     assert made[0].scores == ()
     for own in made[1:]:
@@ -45,7 +46,7 @@ def test_the_bit_map_adds_up_to_the_stream(codec, image):
 
 def test_a_model_serves_a_side_of_its_own_name():
     config = dataclasses.replace(TINY, sides=(("vehicles", "narrow"),))
-    assert config == type(config).from_json(config.to_json())
+    assert config == read_config(config.to_json())
     assert check_path("vehicles", {"perceptual", "vehicles"}) == "vehicles"
     assert check_path("mse", {"perceptual", "vehicles"}) == "perceptual"
     with pytest.raises(PathError, match="vehicles"):
@@ -60,5 +61,5 @@ def test_a_side_cannot_take_a_name_that_means_something_else(name):
 
 def test_a_share_below_half_a_token_is_the_main_path(codec, image):
     stream = codec.encode(image, quality=2)
-    main, almost = codec.decode_paths(stream, [(Path.PERCEPTUAL, 1.0), (Path.MSE, 0.4 / WINDOW_TOKENS)])
+    main, almost = codec.decode_paths(stream, [(DecodePath.PERCEPTUAL, 1.0), (DecodePath.MSE, 0.4 / WINDOW_TOKENS)])
     assert np.array_equal(main, almost)

@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 from manypath.checkpoint import random_model
-from manypath.entropy.context import Step
-from manypath.entropy.integer import (
+from manypath.edge.integer import (
     SIGNED,
     UNSIGNED,
     IntegerDepthwise,
@@ -16,6 +15,7 @@ from manypath.entropy.integer import (
     mantissa,
     on_grid,
 )
+from manypath.entropy.schedule import Step
 from manypath.errors import CheckpointError
 
 

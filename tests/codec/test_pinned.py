@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pictures
 
-from manypath.codec import Codec, inspect
+from manypath.bitstream import inspect
+from manypath.codec import Codec
 from tests.codec import pin
 
 CURE = "if the shipped weights are meant to be others: python -m tests.codec.pin"

@@ -3,13 +3,13 @@
 import torch
 
 from manypath.codec import Codec
-from manypath.config import TINY
+from manypath.edge.config import TINY
 from manypath.model import MPAModel
 from tests.codec.conftest import photo
 
 
 def test_a_model_trains_after_a_picture_of_its_grid_was_coded(codec: Codec) -> None:
-    from manypath.entropy.context import positions
+    from manypath.edge.context import positions
 
     positions.cache_clear()
     codec.decode(codec.encode(photo(64, 64)))

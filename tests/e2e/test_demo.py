@@ -12,7 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
 
-from manypath.codec import inspect
+from manypath.bitstream import inspect
 from tests.services.serving import MODEL, SECONDS, photo
 
 MANYPATH = [sys.executable, "-c", "import sys; from manypath_cli.main import main; sys.exit(main())"]

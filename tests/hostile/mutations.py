@@ -201,12 +201,12 @@ def _filler(rng: random.Random, length: int) -> bytes:
 
 
 def _chunks(data: bytes) -> list[bytes]:
-    return [chunk for band in parse(data).bands for chunk in band]
+    return [chunk for strip in parse(data).strips for chunk in strip]
 
 
 def _units(data: bytes) -> list[int]:
-    """The bytes that each number of the table counts: words, and bytes of a band's last chunk."""
-    return [unit for band in parse(data).bands for unit in [4] * (len(band) - 1) + [1]]
+    """The bytes that each number of the table counts: words, and bytes of a strip's last chunk."""
+    return [unit for strip in parse(data).strips for unit in [4] * (len(strip) - 1) + [1]]
 
 
 def _numbers(data: bytes) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from manypath.bitstream import Bitstream, band_heights, pack, parse
+from manypath.bitstream import Bitstream, pack, parse
 from manypath.errors import (
     CorruptError,
     DesyncError,
@@ -13,6 +13,7 @@ from manypath.errors import (
     ModelMismatchError,
     TruncatedError,
 )
+from manypath.geometry import strip_heights
 from tests.hostile.mutations import Mutant
 
 MAX_PIXELS = 2**24  # of the parser under test: its largest seed just fits, so that LimitError can happen
@@ -52,7 +53,7 @@ class ContainerTarget:
                             *(rng.randbytes(4 * rng.randrange(longest // 4)) for _ in range(chunks - 1)),
                             rng.randbytes(rng.randrange(longest)),
                         )
-                        for _ in band_heights(width, height)
+                        for _ in strip_heights(width, height)
                     ),
                 )
             )

@@ -4,17 +4,18 @@ import resource
 
 import pytest
 
-from manypath.bitstream import Bitstream, band_heights, pack
+from manypath.bitstream import Bitstream, pack
 from manypath.checkpoint import random_model
 from manypath.codec import Codec
 from manypath.errors import FormatError, LimitError
+from manypath.geometry import strip_heights
 
 
 def claim(codec: Codec, side: int) -> bytes:
     """Return a sound container around nothing: every chunk empty."""
     chunks = (b"",) * (len(codec.config.slices) + 2)
-    bands = (chunks,) * len(band_heights(side, side))
-    return pack(Bitstream(side, side, 0, bytes.fromhex(codec.model_digest), 0, bands))
+    strips = (chunks,) * len(strip_heights(side, side))
+    return pack(Bitstream(side, side, 0, bytes.fromhex(codec.model_digest), 0, strips))
 
 
 def test_empty_chunks_are_refused_before_the_picture_is_allocated() -> None:

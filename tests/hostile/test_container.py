@@ -30,7 +30,7 @@ def replace_table(table: bytes, payload: bytes = GOOD[PAYLOAD:]) -> bytes:
 
 
 def test_the_honest_stream_parses() -> None:
-    assert parse(with_good_checksum(GOOD)).bands == (CHUNKS,)
+    assert parse(with_good_checksum(GOOD)).strips == (CHUNKS,)
 
 
 @pytest.mark.parametrize("data", [b"X", b"MPTX", b"\x89PNG\r\n\x1a\n" + bytes(100), b"\xff\xd8\xff" + GOOD])
@@ -72,7 +72,7 @@ def test_a_quality_beyond_8_is_a_format_error(code: int) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 17, 255])
 def test_too_few_or_too_many_chunks_are_a_format_error(count: int) -> None:
-    with pytest.raises(FormatError, match="chunks per band"):
+    with pytest.raises(FormatError, match="chunks per strip"):
         parse(patch(15, bytes([count])))
 
 
@@ -89,7 +89,7 @@ def test_the_limit_is_checked_before_the_table_is_walked() -> None:
 
 def test_a_table_that_cannot_be_there_is_truncated() -> None:
     with pytest.raises(TruncatedError, match="slice table has 1024 lengths"):
-        # 16384 x 16384 has 64 bands, and each now claims 16 chunks: 1024 numbers in 208 bytes.
+        # 16384 x 16384 has 64 strips, and each now claims 16 chunks: 1024 numbers in 208 bytes.
         parse(with_good_checksum(GOOD[:10] + b"\xff\x3f\xff\x3f\x60\x10" + GOOD[16:]))
 
 
@@ -128,7 +128,7 @@ def test_a_huge_claimed_length_is_truncated_and_allocates_nothing() -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert cut.bands == ((b"", b"", b""),)
+    assert cut.strips == ((b"", b"", b""),)
     assert cut.missing == 3
     assert peak < 64 * 1024  # bytes
 

@@ -18,7 +18,7 @@ from benchmarks.paradigms.paradigm import Paradigm, without_sides
 from benchmarks.paradigms.trainer import ParadigmTrainer, all_side, batch_of
 from benchmarks.paradigms.variants import Variant, build, parse
 from manypath import checkpoint
-from manypath.config import EdgeConfig
+from manypath.edge.config import EdgeConfig
 from manypath.errors import CheckpointError, ConfigError
 from manypath_lab.profile import count as profile
 from manypath_lab.training import side_init as side_start

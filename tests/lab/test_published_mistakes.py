@@ -12,13 +12,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from manypath import checkpoint, transforms
-from manypath.aggregation import Scope, route, soft_mask
+from manypath import checkpoint
 from manypath.codec import Codec
-from manypath.config import QUALITY_STEPS, TINYLIC_TINY
 from manypath.image import to_image
 from manypath.model import Latents, MPAModel
-from manypath.transforms import Block
+from manypath.multipath import blocks
+from manypath.multipath.blocks import Block
+from manypath.multipath.routing import Scope, route, soft_mask
+from manypath.quality import QUALITY_STEPS
+from manypath.tinylic.config import TINYLIC_TINY
 from manypath_lab.evaluation.metrics import psnr
 from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet
@@ -295,12 +297,12 @@ def test_pictures_are_rounded_and_not_cut_off() -> None:
 
 def test_stage_2_explores_in_the_synthesis_alone(side: SideTrainer, monkeypatch: pytest.MonkeyPatch) -> None:
     explored: list[torch.Size] = []
-    logistic = transforms.logistic_noise
+    logistic = blocks.logistic_noise
 
     def look(like: Tensor) -> Tensor:
         explored.append(like.shape)
         return logistic(like)
 
-    monkeypatch.setattr(transforms, "logistic_noise", look)
+    monkeypatch.setattr(blocks, "logistic_noise", look)
     side.train_step()
     assert [shape[1] for shape in explored] == [8, 16, 32]  # g_s from coarse to fine; g_a goes from 32 to 8

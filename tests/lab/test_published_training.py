@@ -8,11 +8,11 @@ import torch
 
 from manypath import checkpoint
 from manypath.codec import Codec
-from manypath.entropy.bounds import clamp_through
-from manypath.entropy.multistage import SliceNetwork
-from manypath.entropy.prior import FactorizedPrior
+from manypath.entropy.rounding import clamp_through
 from manypath.errors import CheckpointError, ConfigError
 from manypath.image import to_image, to_tensor
+from manypath.tinylic.context import SliceNetwork
+from manypath.tinylic.prior import FactorizedPrior
 from manypath_cli.main import main
 from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet

@@ -12,7 +12,7 @@ from torch import nn
 
 from manypath import checkpoint
 from manypath.codec import Codec
-from manypath.config import TINY
+from manypath.edge.config import TINY
 from manypath.errors import CheckpointError, ConfigError
 from manypath_cli.main import main
 from manypath_lab.training import sides

@@ -9,7 +9,7 @@ import pytest
 
 from manypath.bitstream import pack, parse
 from manypath.codec import Codec
-from manypath.path import Path
+from manypath.paths import DecodePath
 from manypath_api.v1 import codec_pb2 as pb
 from tests.services.serving import MODEL, SECONDS, as_array, photo, refusal
 
@@ -55,7 +55,7 @@ def test_an_untrained_path_falls_back_to_the_main_path_and_says_so(client, codec
     assert [picture.route.fallback for picture in response.pictures] == [True, False, True]
     assert {picture.route.task_share for picture in response.pictures} == {0.0}
     for picture in response.pictures:
-        np.testing.assert_array_equal(as_array(picture.picture), codec.decode(bitstream, path=Path.MSE))
+        np.testing.assert_array_equal(as_array(picture.picture), codec.decode(bitstream, path=DecodePath.MSE))
 
 
 def test_inspect_reads_the_header(client, bitstream):

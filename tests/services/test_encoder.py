@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from manypath.codec import Codec, inspect
+from manypath.bitstream import inspect
+from manypath.codec import Codec
 from manypath_api.v1 import codec_pb2 as pb
 from tests.services.serving import MODEL, SECONDS, as_file, as_raw, photo, refusal
 

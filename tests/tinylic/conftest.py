@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from manypath.codec import Codec
-from manypath.config import PUBLISHED_SIDES, TINYLIC, TinyLICConfig
-from manypath.gain import quality_to_code
+from manypath.convert.upstream import load_published
 from manypath.model import MPAModel
-from manypath.published import load_published
+from manypath.quality import quality_to_code
+from manypath.tinylic.config import PUBLISHED_SIDES, TINYLIC, TinyLICConfig
 from tests.tinylic.filling import filled
 from tests.tinylic.published_context import published_shapes
 

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from manypath.config import TinyLICConfig
-from manypath.entropy.context import Step
-from manypath.entropy.multistage import PATTERNS, positions
+from manypath.convert.upstream import Piece, names
+from manypath.entropy.schedule import Step
 from manypath.entropy.tables import SCALE_MIN
 from manypath.model import MPAModel
-from manypath.published import Piece, names
+from manypath.tinylic.config import TinyLICConfig
+from manypath.tinylic.context import PATTERNS, positions
 
 Visitor = Callable[[Step, Tensor, Tensor, Tensor], Tensor]
 """Told (step, positions, scales, means), both [B, P, width]; returns y_hat there."""

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from manypath import attention
-from manypath.attention import _natten, natten_attention, neighbourhood_attention, plan, tiled_attention
+from manypath.tinylic import attention
+from manypath.tinylic.attention import _natten, natten_attention, neighbourhood_attention, plan, tiled_attention
 
 
 def one_by_one(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, window: int) -> Tensor:

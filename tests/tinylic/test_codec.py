@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from manypath import checkpoint
-from manypath.codec import Codec, inspect
+from manypath.bitstream import inspect
+from manypath.codec import Codec
+from manypath.coding import Clock
 from manypath.entropy.coder import Checksum
-from manypath.entropy.context import Step
-from manypath.entropy.multistage import MultistageContext, SliceNetwork, gaussian_bits, scale_table
-from manypath.entropy.symbols import Clock
+from manypath.entropy.schedule import Step
 from manypath.errors import DesyncError, ModelMismatchError
 from manypath.image import to_tensor
-from manypath.path import Path
+from manypath.paths import DecodePath
+from manypath.tinylic.context import MultistageContext, SliceNetwork, gaussian_bits, scale_table
 from tests.codec.conftest import photo
 from tests.tinylic.conftest import code_of
 
@@ -24,7 +25,7 @@ from tests.tinylic.conftest import code_of
 def test_any_size_comes_back_by_every_path(codec: Codec, height: int, width: int) -> None:
     image = photo(height, width)
     stream = codec.encode(image, quality=5.5)
-    decoded = codec.decode_paths(stream, [(path, 0.6) for path in Path])
+    decoded = codec.decode_paths(stream, [(path, 0.6) for path in DecodePath])
     assert [own.shape for own in decoded] == [image.shape] * 4
     assert inspect(stream).slices == 4
 

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from manypath.entropy.context import Step
-from manypath.entropy.multistage import MultistageContext, gaussian_bits
+from manypath.entropy.schedule import Step
 from manypath.image import to_tensor
 from manypath.model import MPAModel
-from manypath.pyramid import PyramidHyperAnalysis, PyramidHyperSynthesis
-from manypath.transforms import Routing
+from manypath.multipath.routing import Routing
+from manypath.tinylic.context import MultistageContext, gaussian_bits
+from manypath.tinylic.hyper import PyramidHyperAnalysis, PyramidHyperSynthesis
 from tests.tinylic.conftest import TASKS, code_of, nhwc, relative_error, with_sides
 from tests.tinylic.filling import filled
 from tests.tinylic.published_context import published_shapes

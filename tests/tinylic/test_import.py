@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from manypath.config import TINYLIC
+from manypath.convert.upstream import load_published, names, published_config, read_published
 from manypath.errors import CheckpointError
 from manypath.model import MPAModel
-from manypath.published import load_published, names, published_config, read_published
+from manypath.tinylic.config import TINYLIC
 from manypath_cli.exits import ExitCode
 from manypath_cli.main import main
 from tests.tinylic.published_context import to_published

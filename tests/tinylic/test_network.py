@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from manypath.aggregation import Scope, route, soft_mask
 from manypath.checkpoint import random_model
-from manypath.config import PRESETS, TINYLIC, ModelConfig, TinyLICConfig
-from manypath.entropy.context import Step
-from manypath.entropy.multistage import PATTERNS, positions, scale_index, scale_table, schedule
+from manypath.entropy.schedule import Step
 from manypath.errors import ConfigError
-from manypath.gain import main_share
+from manypath.families import PRESETS, read_config
 from manypath.model import MPAModel
-from manypath.pyramid import picture_kit
-from manypath.transforms import LOW, Group, Routing
+from manypath.multipath.blocks import Group
+from manypath.multipath.routing import LOW, Routing, Scope, main_share, route, soft_mask
+from manypath.tinylic.config import TINYLIC, TinyLICConfig
+from manypath.tinylic.context import PATTERNS, positions, scale_index, scale_table
+from manypath.tinylic.layers import picture_kit
 from tests.tinylic.conftest import code_of, relative_error, with_sides
 from tests.tinylic.published_context import PublishedContext
 
@@ -29,7 +29,7 @@ def test_the_parameters_are_as_many_as_published(network: MPAModel) -> None:
 
 
 def test_the_schedule_has_nine_passes_over_four_slices() -> None:
-    assert [(step.slice, step.stage, step.start, step.width) for step in schedule(TINYLIC)] == [
+    assert [(step.slice, step.stage, step.start, step.width) for step in MPAModel(TINYLIC).context.schedule] == [
         *((0, stage, 0, 24) for stage in range(4)),
         *((1, stage, 24, 69) for stage in range(2)),
         *((2, stage, 93, 104) for stage in range(2)),
@@ -189,11 +189,11 @@ def test_a_configuration_that_contradicts_itself_is_refused(change: dict[str, ob
 
 def test_a_configuration_survives_its_json_and_a_strange_family_does_not() -> None:
     config = with_sides()
-    assert ModelConfig.from_json(config.to_json()) == config
-    assert isinstance(ModelConfig.from_json(config.to_json()), TinyLICConfig)
-    assert ModelConfig.from_json(PRESETS["edge"].to_json()) == PRESETS["edge"]
+    assert read_config(config.to_json()) == config
+    assert isinstance(read_config(config.to_json()), TinyLICConfig)
+    assert read_config(PRESETS["edge"].to_json()) == PRESETS["edge"]
     with pytest.raises(ConfigError, match="family"):
-        ModelConfig.from_json(config.to_json().replace('"tinylic"', '"other"', 1))
+        read_config(config.to_json().replace('"tinylic"', '"other"', 1))
 
 
 @pytest.mark.parametrize("preset", ["tiny", "tinylic-tiny"])

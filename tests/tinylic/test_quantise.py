@@ -11,9 +11,14 @@ from torch import Tensor, nn
 
 from manypath import checkpoint
 from manypath.codec import Codec
-from manypath.config import PUBLISHED_SIDES
-from manypath.entropy.context import Step
-from manypath.entropy.fixed import (
+from manypath.convert.quantise import quantised
+from manypath.entropy.schedule import Step
+from manypath.errors import CheckpointError, ConfigError, ModelMismatchError
+from manypath.model import MPAModel
+from manypath.tinylic.config import PUBLISHED_SIDES
+from manypath.tinylic.context import MultistageContext
+from manypath.tinylic.fixed_hyper import FixedHyperSynthesis, neighbours
+from manypath.tinylic.fixed_point import (
     EXACT,
     LIMIT,
     UNIT,
@@ -27,13 +32,8 @@ from manypath.entropy.fixed import (
     fixed_norm,
     on_grid,
 )
-from manypath.entropy.fixed_hyper import FixedHyperSynthesis, neighbours
-from manypath.entropy.multistage import MultistageContext
-from manypath.errors import CheckpointError, ConfigError, ModelMismatchError
-from manypath.mixers import NeighbourhoodMixer
-from manypath.model import MPAModel
-from manypath.pyramid import PyramidHyperSynthesis
-from manypath.quantise import quantised
+from manypath.tinylic.hyper import PyramidHyperSynthesis
+from manypath.tinylic.layers import NeighbourhoodMixer
 from manypath_cli.main import main
 from tests.codec.conftest import photo
 from tests.tinylic.conftest import code_of, relative_error

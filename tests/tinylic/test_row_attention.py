@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from manypath import row_attention, row_kernels
-from manypath.attention import tiled_attention
-from manypath.mixers import NeighbourhoodMixer
+from manypath.tinylic import row_attention, row_kernels
+from manypath.tinylic.attention import tiled_attention
+from manypath.tinylic.layers import NeighbourhoodMixer
 
 HEAD = 16
 LANES = row_kernels.LANES

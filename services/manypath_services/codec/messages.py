@@ -10,28 +10,29 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
-from manypath.codec import Codec, StreamInfo
+from manypath.bitstream import StreamInfo
+from manypath.codec import Codec
 from manypath.errors import PathError
-from manypath.path import Path, check_path, check_task_share
+from manypath.paths import DecodePath, check_path, check_task_share
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_services.common.errors import ReplySizeError
 
 Image = npt.NDArray[np.uint8]
 
 _NAMES: Mapping[int, str] = {
-    pb.PATH_UNSPECIFIED: Path.PERCEPTUAL.value,
-    pb.PATH_PERCEPTUAL: Path.PERCEPTUAL.value,
-    pb.PATH_MSE: Path.MSE.value,
-    pb.PATH_CLASSIFICATION: Path.CLASSIFICATION.value,
-    pb.PATH_SEGMENTATION: Path.SEGMENTATION.value,
+    pb.PATH_UNSPECIFIED: DecodePath.PERCEPTUAL.value,
+    pb.PATH_PERCEPTUAL: DecodePath.PERCEPTUAL.value,
+    pb.PATH_MSE: DecodePath.MSE.value,
+    pb.PATH_CLASSIFICATION: DecodePath.CLASSIFICATION.value,
+    pb.PATH_SEGMENTATION: DecodePath.SEGMENTATION.value,
 }
 _NUMBERS: Mapping[str, pb.Path] = {
-    Path.PERCEPTUAL.value: pb.PATH_PERCEPTUAL,
-    Path.MSE.value: pb.PATH_MSE,
-    Path.CLASSIFICATION.value: pb.PATH_CLASSIFICATION,
-    Path.SEGMENTATION.value: pb.PATH_SEGMENTATION,
+    DecodePath.PERCEPTUAL.value: pb.PATH_PERCEPTUAL,
+    DecodePath.MSE.value: pb.PATH_MSE,
+    DecodePath.CLASSIFICATION.value: pb.PATH_CLASSIFICATION,
+    DecodePath.SEGMENTATION.value: pb.PATH_SEGMENTATION,
 }
-_MAIN = Path.PERCEPTUAL.value
+_MAIN = DecodePath.PERCEPTUAL.value
 
 
 class Route(NamedTuple):
@@ -121,7 +122,7 @@ def facts_message(info: StreamInfo) -> pb.BitstreamFacts:
         bytes=info.bytes,
         bpp=info.bpp,
         model_digest=info.model_digest,
-        bands=info.bands,
+        bands=info.strips,
     )
 
 

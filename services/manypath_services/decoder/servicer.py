@@ -13,8 +13,8 @@ import grpc
 import numpy as np
 import numpy.typing as npt
 
-from manypath.bitstream import parse_header
-from manypath.codec import Codec, StageTimings, StreamInfo, inspect
+from manypath.bitstream import StreamInfo, inspect, parse_header
+from manypath.codec import Codec, StageTimings
 from manypath.errors import BitstreamError, LimitError, RequestError
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from manypath.errors import RequestError
-from manypath.path import Path
+from manypath.paths import DecodePath
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.common import logs
@@ -28,9 +28,9 @@ from manypath_services.inference.client import (
 )
 
 Image = npt.NDArray[np.uint8]
-_NAMES = {pb.TASK_CLASSIFICATION: Path.CLASSIFICATION.value, pb.TASK_SEGMENTATION: Path.SEGMENTATION.value}
+_NAMES = {pb.TASK_CLASSIFICATION: DecodePath.CLASSIFICATION.value, pb.TASK_SEGMENTATION: DecodePath.SEGMENTATION.value}
 _NUMBERS = {name: number for number, name in _NAMES.items()}
-_KINDS = {Path.CLASSIFICATION.value: Kind.CLASSIFIER, Path.SEGMENTATION.value: Kind.SEGMENTER}
+_KINDS = {DecodePath.CLASSIFICATION.value: Kind.CLASSIFIER, DecodePath.SEGMENTATION.value: Kind.SEGMENTER}
 _MAX_LABELS = 1000
 _DEFAULT_LABELS = 5
 

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from manypath.bitstream import MAX_QUALITY_CODE
-from manypath.codec import Codec, StageTimings, StreamInfo, inspect
+from manypath.bitstream import StreamInfo, inspect
+from manypath.codec import Codec, StageTimings
 from manypath.errors import BudgetError
+from manypath.quality import QUALITY_CODES
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_services.codec.messages import facts_message, path_names, path_numbers, timing_messages
@@ -75,7 +76,7 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
             model_digest=codec.model_digest,
             device=codec.device,
             min_quality=1.0,
-            max_quality=1.0 + MAX_QUALITY_CODE / _STEPS,
+            max_quality=1.0 + QUALITY_CODES / _STEPS,
             quality_step=1 / _STEPS,
             max_pixels=self.settings.max_pixels,
             max_message_bytes=self.settings.max_message_bytes,

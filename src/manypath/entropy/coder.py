@@ -1,7 +1,7 @@
 """The only module that knows the entropy coder: CompressAI's 64-bit rANS with 16-bit probabilities.
 
-All symbols of a band are one rANS stream, cut into chunks at the words where a decoder comes to the end of a part. What
-makes it safe on hostile bytes, and why each part is here:
+All symbols of a strip are one rANS stream, cut into chunks at the words where a decoder comes to the end of a part.
+What makes it safe on hostile bytes, and why each part is here:
 
 * The library codes values outside a table by an escape whose length it does not bound. Our tables give the escape
   cell no probability at all, so no stream can reach it. Values outside a table are coded as the table's last symbol
@@ -38,7 +38,7 @@ _STATE_BYTES = 8
 _STATE_LOW_BITS, _STATE_HIGH_BITS = 31, 63  # the state lies in [2^31, 2^63)
 _FEWEST = 4  # symbols; a word is written at most every other symbol, and the state takes two
 # The state shrinks by a symbol's information but for a relative error of at most 2^-15; over the 3 million symbols of
-# the largest band these errors cancel to far less than this many bits.
+# the largest strip these errors cancel to far less than this many bits.
 _MARGIN_BITS = 4
 
 
@@ -89,12 +89,12 @@ class Checksum:
         self.value = google_crc32c.extend(self.value, symbols.astype("<i2", copy=False).tobytes())
 
 
-class BandEncoder:
-    """Writes one band: symbols pushed in coding order, a chunk for each part, and the escapes.
+class StripEncoder:
+    """Writes one strip: symbols pushed in coding order, a chunk for each part, and the escapes.
 
     Args:
         rows: the tables.
-        checksum: extended by the symbols when the band is finished.
+        checksum: extended by the symbols when the strip is finished.
     """
 
     def __init__(self, rows: Rows, checksum: Checksum) -> None:
@@ -172,13 +172,13 @@ class BandEncoder:
         return [*chunks, stream[begin:]]
 
 
-class BandDecoder:
-    """Reads one band's rANS stream.
+class StripDecoder:
+    """Reads one strip's rANS stream.
 
     Args:
         rows: the tables.
         chunks: the words that are there, escapes not among them.
-        escapes: the band's excesses.
+        escapes: the strip's excesses.
         checksum: extended by what is read.
         most: symbols that may be pulled in all.
 
@@ -189,10 +189,10 @@ class BandDecoder:
     def __init__(self, rows: Rows, chunks: Sequence[bytes], escapes: Escapes, checksum: Checksum, most: int) -> None:
         stream = b"".join(chunks)
         if len(chunks[0]) < _STATE_BYTES or len(stream) % _WORD_BYTES:
-            raise FormatError(f"a band begins with a chunk of two 32-bit words or more, got {len(chunks[0])} bytes")
+            raise FormatError(f"a strip begins with a chunk of two 32-bit words or more, got {len(chunks[0])} bytes")
         state = int.from_bytes(stream[:_STATE_BYTES], "little")
         if not _STATE_LOW_BITS < state.bit_length() <= _STATE_HIGH_BITS:
-            raise FormatError(f"a band's first state must be in [2^31, 2^63), got {state:#x}")
+            raise FormatError(f"a strip's first state must be in [2^31, 2^63), got {state:#x}")
         self._rows = rows
         self._left = most
         self._coder = import_ans().RansDecoder()

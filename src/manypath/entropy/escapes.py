@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from manypath import leb128
 from manypath.errors import FormatError
 
 SYMBOL_LIMIT = 2**15 - 1  # |symbol|, so that y_hat stays exact in float32
@@ -26,11 +27,7 @@ class Escapes:
     def write(self, excess: npt.NDArray[np.int32]) -> None:
         """Append excesses, each 0..65535."""
         for value in excess.tolist():
-            left = value
-            while left >= 0x80:
-                self._bytes.append(left & 0x7F | 0x80)
-                left >>= 7
-            self._bytes.append(left)
+            self._bytes += leb128.write(value)
 
     def read(self, count: int) -> npt.NDArray[np.int32]:
         """Take the next ``count`` excesses.
@@ -42,16 +39,10 @@ class Escapes:
         if self._lost:
             return out
         for number in range(count):
-            value = shift = 0
-            while True:
-                if self._at >= len(self._bytes) or shift > 14:
-                    raise FormatError("the escapes end early or hold a number of more than three bytes")
-                byte = self._bytes[self._at]
-                self._at += 1
-                value |= (byte & 0x7F) << shift
-                shift += 7
-                if byte < 0x80:
-                    break
+            try:
+                value, self._at = leb128.read(self._bytes, self._at, 3)
+            except (EOFError, ValueError) as err:
+                raise FormatError("the escapes end early or hold a number of more than three bytes") from err
             if value > SYMBOL_LIMIT:
                 raise FormatError(f"an escape of {value} exceeds the largest symbol, {SYMBOL_LIMIT}")
             out[number] = value

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from manypath import checkpoint
-from manypath.aggregation import PathMLP, Predictor
 from manypath.codec import Codec
-from manypath.transforms import LOW, Block, Group
+from manypath.multipath.blocks import Block, Group
+from manypath.multipath.layers import PathMLP
+from manypath.multipath.routing import LOW, Predictor
 
 FULL = "full"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from manypath.errors import ImageError
-from manypath.path import Path
+from manypath.paths import DecodePath
 from manypath_lab.evaluation.cache import CachedPoint, PointCache, PointKey
 from manypath_lab.evaluation.curve import Curve, Sample, average
 from manypath_lab.evaluation.metrics import Perceive, measure
@@ -89,7 +89,7 @@ class CodecCandidate:
         *,
         name: str,
         levels: Sequence[float] = LEVELS,
-        path: str = Path.PERCEPTUAL,
+        path: str = DecodePath.PERCEPTUAL,
         task_share: float = 1.0,
         perceive: Perceive | None = None,
     ) -> None:
@@ -97,7 +97,7 @@ class CodecCandidate:
         self._path = path
         self._task_share = task_share
         self._perceive = perceive
-        side = "" if path == Path.PERCEPTUAL else f" {path}"
+        side = "" if path == DecodePath.PERCEPTUAL else f" {path}"
         self.name = f"{name}{side.replace(' ', '-')}"
         self.label = f"Manypath {name}{side}"
         self.version = f"model {codec.model_digest}, {codec.device}"

@@ -144,7 +144,7 @@ def _candidates(arguments: argparse.Namespace, cache: PointCache | None) -> list
         ManypathError: Nothing to measure, or something asked for does not exist.
     """
     from manypath.errors import RequestError
-    from manypath.path import check_path
+    from manypath.paths import check_path
     from manypath_lab.evaluation.peers import make_peers
     from manypath_lab.evaluation.rd import CodecCandidate, PeerCandidate
 

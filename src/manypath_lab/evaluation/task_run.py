@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from manypath.path import Path
+from manypath.paths import DecodePath
 from manypath_lab.evaluation.answer_cache import AnswerCache, AnswerKey, CachedAnswer
 from manypath_lab.evaluation.cache import PointKey
 from manypath_lab.evaluation.metrics import psnr
@@ -189,7 +189,7 @@ class CodecSource:
 
 def served_paths(codec: Codec) -> list[str]:
     """Return the model's own paths: the main path, the well-known ones it has weights for, then its owner's."""
-    known = [path.value for path in Path if codec.serves(path)]
+    known = [path.value for path in DecodePath if codec.serves(path)]
     return known + sorted(codec.trained_paths - set(known))
 
 

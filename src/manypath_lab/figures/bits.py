@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from manypath.config import LATENT_PIXELS
+from manypath.geometry import LATENT_PIXELS
 from manypath_lab.figures.columns import GAP, HEADING, column, column_width, draw_heading, draw_picture, in_bytes
 from manypath_lab.figures.sheet import INK, TOP, WIDTH, Map, Sheet, Spot, height_of, write_json, write_maps
 from manypath_lab.figures.subject import Subject, encode

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from manypath.errors import RequestError
-from manypath.path import Path
+from manypath.paths import DecodePath
 from manypath_lab.evaluation.metrics import ms_ssim_db
 
 
@@ -190,4 +190,4 @@ def _path_of(label: str) -> str:
     words = label.split()
     if words[:1] != ["Manypath"]:
         return ""
-    return words[-1] if words[-1] in {path.value for path in Path} else Path.PERCEPTUAL.value
+    return words[-1] if words[-1] in {path.value for path in DecodePath} else DecodePath.PERCEPTUAL.value

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from manypath.config import LEVELS
-from manypath.gain import main_share
+from manypath.multipath.routing import main_share
+from manypath.quality import LEVELS
 from manypath_lab.figures.sheet import BODY, INK, MARGIN, QUIET, SMALL, TOP, WIDTH, Sheet, Spot, beside, write_json
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from manypath.path import Path
+from manypath.paths import DecodePath
 
 WIDTH = 12.0  # inches
 MARGIN = 0.35  # inches, left and right of everything
@@ -29,10 +29,10 @@ INK, QUIET, RULE = "#222222", "#555555", "#dddddd"
 # Colours that colour-blind people can tell apart and that no peer has in the evaluation's charts; perceptual's is what
 # those use for a single curve of ours.
 _PATH_COLOURS = {
-    Path.PERCEPTUAL.value: "#D55E00",
-    Path.MSE.value: "#5D3A9B",
-    Path.CLASSIFICATION.value: "#009E73",
-    Path.SEGMENTATION.value: "#882255",
+    DecodePath.PERCEPTUAL.value: "#D55E00",
+    DecodePath.MSE.value: "#5D3A9B",
+    DecodePath.CLASSIFICATION.value: "#009E73",
+    DecodePath.SEGMENTATION.value: "#882255",
 }
 _OWN_COLOURS = ("#000000", "#8C6D1F", "#44708A")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from manypath.path import Path, check_path
+from manypath.paths import DecodePath, check_path
 from manypath_lab.evaluation.metrics import psnr
 from manypath_lab.figures.sheet import Map, Pixels
 
@@ -98,7 +98,7 @@ def views(codec: Codec, subject: Subject, requests: Sequence[tuple[str, float]],
 
 def in_order(paths: Collection[str]) -> list[str]:
     """Return paths in the order of every figure: perceptual, mse, classification, segmentation, own by name."""
-    known = [path.value for path in Path if path.value in paths]
+    known = [path.value for path in DecodePath if path.value in paths]
     return known + sorted(set(paths) - set(known))
 
 
@@ -115,7 +115,7 @@ def served_paths(codec: Codec, wanted: Sequence[str] = ()) -> list[str]:
 
 def side_paths(codec: Codec, wanted: Sequence[str] = ()) -> list[str]:
     """Return the paths beside the main one, as ``served_paths``."""
-    return [path for path in served_paths(codec, wanted) if path != Path.PERCEPTUAL.value]
+    return [path for path in served_paths(codec, wanted) if path != DecodePath.PERCEPTUAL.value]
 
 
 class Window(NamedTuple):

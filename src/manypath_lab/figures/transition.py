@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from manypath.errors import PathError, RequestError
-from manypath.path import Path
+from manypath.paths import DecodePath
 from manypath_lab.figures.columns import GAP, HEADING, column, column_width, draw_detail, draw_heading, draw_picture
 from manypath_lab.figures.sheet import (
     INK,
@@ -76,7 +76,7 @@ def compute(
         RequestError: the picture, quality or number of steps cannot be.
         PathError: the model has no side path of this name.
     """
-    main = Path.PERCEPTUAL.value
+    main = DecodePath.PERCEPTUAL.value
     if not codec.serves(path) or path == main:
         sides = ", ".join(in_order(codec.trained_paths - {main})) or "none"
         raise PathError(f"a transition needs a side path; model {codec.name} has {sides}; got {str(path)!r}")

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from manypath.entropy.context import Step
+from manypath.entropy.schedule import Step
 from manypath.model import MPAModel
-from manypath.transforms import LOW, Routing, Trace
+from manypath.multipath.routing import LOW, Routing, Trace
 
 HEIGHT, WIDTH = 192, 192  # pixels; counts per pixel do not depend on it, but for grids narrower than a window
 SHARES = (1.0, 0.5, 0.0)  # of tokens on the main path, where a stage has two
@@ -68,8 +68,8 @@ def _counted(total: list[float]) -> Iterator[None]:
         return value
 
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: _product})
-    by_tiles = mock.patch("manypath.row_attention.refusal", return_value="compiled loops cannot be counted")
-    with mock.patch("manypath.mixers.neighbourhood_attention", attention), by_tiles, counter:
+    by_tiles = mock.patch("manypath.tinylic.row_attention.refusal", return_value="compiled loops cannot be counted")
+    with mock.patch("manypath.tinylic.layers.neighbourhood_attention", attention), by_tiles, counter:
         yield
     total[0] += counter.get_total_flops() / 2
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from manypath import checkpoint
-from manypath.config import PUBLISHED_SIDES, TINYLIC
-from manypath.gain import Gain
+from manypath.levels import Gain
 from manypath.model import MPAModel
-from manypath.transforms import Block, Group
+from manypath.multipath.blocks import Block, Group
+from manypath.tinylic.config import PUBLISHED_SIDES, TINYLIC
 
 STEPS = {
     "tinylic/plain": "TinyLIC: one rate, one path",

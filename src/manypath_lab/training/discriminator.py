@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from manypath.config import LATENT_PIXELS, LEVELS, QUALITY_STEPS
+from manypath.geometry import LATENT_PIXELS
+from manypath.quality import LEVELS, QUALITY_STEPS
 
 CONTEXT = 12  # channels that are made of the latent
 LAYERS = 4  # of stride 2: a logit per 16x16 pixels

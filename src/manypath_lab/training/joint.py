@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from manypath import checkpoint
-from manypath.config import LEVELS, QUALITY_STEPS
-from manypath.transforms import Trace
+from manypath.multipath.routing import Trace
+from manypath.quality import LEVELS, QUALITY_STEPS
 from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.init import begin_at

@@ -12,13 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from manypath.config import LEVELS, TOKEN_PIXELS, EdgeConfig
-from manypath.entropy.context import ContextModel
+from manypath.edge.config import EdgeConfig
+from manypath.edge.context import ContextModel
+from manypath.edge.transforms import Analysis, Synthesis
 from manypath.entropy.tables import SCALE_MAX, SCALE_MIN, SCALES
 from manypath.errors import ConfigError
+from manypath.geometry import TOKEN_PIXELS
 from manypath.image import to_tokens
 from manypath.model import MPAModel
-from manypath.transforms import Analysis, Synthesis
+from manypath.quality import LEVELS
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.losses import rate_weights
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from manypath.config import LEVELS, QUALITY_STEPS
+from manypath.quality import LEVELS, QUALITY_STEPS
 from manypath_lab.training.factories import make_network
 
 # MPA section 5.1: weights of the rate beside 0.01 * MSE on 0..255, for quality 1..8

@@ -1,6 +1,6 @@
 """Bits from likelihoods, for training: CompressAI's Gaussian conditional for y, its factorised prior for z.
 
-The latter is for edge models. The published network carries its own factorised prior (``manypath.entropy.prior``).
+The latter is for edge models. The published network carries its own factorised prior (``manypath.tinylic.prior``).
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from manypath.config import EdgeConfig, ModelConfig
+from manypath.config import ModelConfig
+from manypath.edge.config import EdgeConfig
 from manypath.entropy._compressai import import_compressai
-from manypath.entropy.context import Step
+from manypath.entropy.schedule import Step
 from manypath.entropy.tables import SCALE_MIN
 
 

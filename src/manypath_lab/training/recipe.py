@@ -12,9 +12,10 @@ from typing import Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from manypath.config import PRESETS, SIDE_WIDTHS
+from manypath.config import SIDE_WIDTHS
 from manypath.errors import ConfigError
-from manypath.path import is_side_name
+from manypath.families import PRESETS
+from manypath.paths import is_side_name
 
 
 class _Strict(BaseModel):

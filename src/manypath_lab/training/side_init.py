@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from manypath.aggregation import NormedMLP, PathMLP
 from manypath.model import MPAModel
-from manypath.transforms import Block, Group
+from manypath.multipath.blocks import Block, Group
+from manypath.multipath.layers import PathMLP
+from manypath.tinylic.layers import NormedMLP
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.stage1 import draw_codes
 

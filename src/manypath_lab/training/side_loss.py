@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from manypath.config import LEVELS, QUALITY_CODES, QUALITY_STEPS
 from manypath.errors import ConfigError
-from manypath.transforms import Routing, Trace
+from manypath.multipath.routing import Routing, Trace
+from manypath.quality import LEVELS, QUALITY_CODES, QUALITY_STEPS
 from manypath_lab.training.losses import DISTORTION_WEIGHT, PerceptualTerm, balance, ratio_loss, squared_error
 from manypath_lab.training.recipe import SideTask
 from manypath_lab.training.task_networks import Answer, load_task_network

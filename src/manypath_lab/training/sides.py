@@ -16,7 +16,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from manypath import checkpoint
-from manypath.config import EdgeConfig, ModelConfig
+from manypath.config import ModelConfig
+from manypath.edge.config import EdgeConfig
 from manypath.errors import CheckpointError
 
 

@@ -12,12 +12,15 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from manypath.config import LEVELS, PRESETS, QUALITY_CODES, QUALITY_STEPS, EdgeConfig, ModelConfig
-from manypath.entropy.prior import FactorizedPrior
+from manypath.config import ModelConfig
+from manypath.edge.config import EdgeConfig
 from manypath.errors import ConfigError
+from manypath.families import PRESETS
 from manypath.image import to_image
 from manypath.model import Latents, ModelOutput, MPAModel
-from manypath.pyramid import PyramidHyperSynthesis
+from manypath.quality import LEVELS, QUALITY_CODES, QUALITY_STEPS
+from manypath.tinylic.hyper import PyramidHyperSynthesis
+from manypath.tinylic.prior import FactorizedPrior
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.linear_init import linear_start
 from manypath_lab.training.losses import PerceptualTerm, rate_distortion, ratio_loss, squared_error

@@ -23,7 +23,7 @@ from manypath.config import ADAPTERS
 from manypath.errors import CheckpointError
 from manypath.image import to_image
 from manypath.model import MPAModel
-from manypath.transforms import Routing, Trace
+from manypath.multipath.routing import Routing, Trace
 from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.recipe import SideRecipe

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from manypath import checkpoint
-from manypath.config import PUBLISHED_SIDES, TINYLIC, TinyLICConfig
-from manypath.entropy.multistage import PATTERNS, entropy_widths, scale_table
 from manypath.errors import CheckpointError
 from manypath.model import MPAModel
-from manypath.pyramid import PyramidHyperSynthesis
-from manypath.transforms import LOW
+from manypath.multipath.routing import LOW
+from manypath.tinylic.config import PUBLISHED_SIDES, TINYLIC, TinyLICConfig
+from manypath.tinylic.context import PATTERNS, entropy_widths, scale_table
+from manypath.tinylic.hyper import PyramidHyperSynthesis
 
 SMALLEST_GAIN = 2.0**-126  # normal numbers end here
 

@@ -1,4 +1,4 @@
-"""Latents to chunks and back: the encode and decode visitors of the context schedule, for a batch of one band."""
+"""Latents to chunks and back: the encode and decode visitors of the context schedule, for a batch of one strip."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from manypath.entropy.coder import BandDecoder, BandEncoder, Checksum, RowNumbers, Rows, Symbols
-from manypath.entropy.context import Step, Visitor, at
+from manypath.entropy.coder import Checksum, RowNumbers, Rows, StripDecoder, StripEncoder, Symbols
 from manypath.entropy.escapes import SYMBOL_LIMIT, Escapes
-from manypath.entropy.multistage import MultistageContext
+from manypath.entropy.schedule import Step, Visitor, at
 from manypath.entropy.tables import SKIPPED_INDEX, Tables
 from manypath.errors import FormatError
 from manypath.model import MPAModel
+from manypath.tinylic.context import MultistageContext
 
 ONE_THREAD_POSITIONS = 4096  # of the latent: 1 Mpx
 Chunks = tuple[bytes, ...]
@@ -49,8 +49,8 @@ def _inside(y: Tensor, seen: tuple[int, int] | None) -> Tensor | None:
 class SymbolCoder:
     """Codes the latents of one model.
 
-    A band's chunks are the hyper-latent, one per slice, and the escapes. A scale index is also the number of its row of
-    the coder's tables; the rows of the hyper-latent's channels follow.
+    A strip's chunks are the hyper-latent, one per slice, and the escapes. A scale index is also the number of its row
+    of the coder's tables; the rows of the hyper-latent's channels follow.
 
     Args:
         model: frozen.
@@ -100,7 +100,7 @@ class SymbolCoder:
         if b > 1 and not model.exact:  # floats of a batch may differ from those of one, and the reader has one
             codes = code.expand(b)
             return [self.encode(y[i : i + 1], codes[i : i + 1], checksums[i : i + 1], clock, seen)[0] for i in range(b)]
-        encoders = [BandEncoder(self._rows, checksum) for checksum in checksums]
+        encoders = [StripEncoder(self._rows, checksum) for checksum in checksums]
         z = model.h_s.symbols(model.hyper_latent(y, code))
         rows = self._hyper_rows(z.shape[1] * z.shape[2])
         with clock:
@@ -182,7 +182,7 @@ class SymbolCoder:
         words = min(present, self.chunks - 1)
         with clock:
             decoders = [
-                BandDecoder(self._rows, own[:words], excess, checksum, most)
+                StripDecoder(self._rows, own[:words], excess, checksum, most)
                 for own, excess, checksum in zip(chunks, escapes, checksums, strict=True)
             ]
             read = np.stack([decoder.pull(rows) for decoder in decoders])

@@ -1,9 +1,27 @@
-"""Bounds that a value can come back from: the gradient is dropped only where it would push further out."""
+"""Rounding and bounds that gradients pass through."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+
+class _RoundThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
+        return torch.round(x)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:
+        return grad
+
+
+def round_through(x: Tensor) -> Tensor:
+    """Round half to even; the gradient passes unchanged."""
+    if not torch.is_grad_enabled():
+        return torch.round(x)
+    out: Tensor = _RoundThrough.apply(x)  # type: ignore[no-untyped-call]
+    return out
 
 
 class _ClampThrough(torch.autograd.Function):

@@ -14,17 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from manypath import checkpoint
-from manypath.aggregation import NormedMLP
-from manypath.config import QUALITY_CODES, TinyLICConfig
-from manypath.entropy.fixed import FixedAffine, FixedGain, FixedGelu
-from manypath.entropy.fixed_hyper import FixedBlock, FixedHyperSynthesis
-from manypath.entropy.multistage import MultistageContext, SliceNetwork, kept_taps
 from manypath.errors import ConfigError
-from manypath.gain import Gain
-from manypath.mixers import NeighbourhoodMixer
+from manypath.levels import Gain
 from manypath.model import MPAModel
-from manypath.pyramid import PyramidHyperSynthesis
-from manypath.transforms import Block, Group
+from manypath.multipath.blocks import Block, Group
+from manypath.quality import QUALITY_CODES
+from manypath.tinylic.config import TinyLICConfig
+from manypath.tinylic.context import MultistageContext, SliceNetwork, kept_taps
+from manypath.tinylic.fixed_hyper import FixedBlock, FixedHyperSynthesis
+from manypath.tinylic.fixed_point import FixedAffine, FixedGain, FixedGelu
+from manypath.tinylic.hyper import PyramidHyperSynthesis
+from manypath.tinylic.layers import NeighbourhoodMixer, NormedMLP
 
 
 def quantised(released: checkpoint.Released) -> bytes:

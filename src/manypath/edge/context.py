@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from manypath.config import EdgeConfig
-from manypath.entropy.bounds import clamp_through
-from manypath.entropy.integer import (
+from manypath.edge.config import EdgeConfig
+from manypath.edge.integer import (
     FRACTION,
     SIGNED,
     UNSIGNED,
@@ -30,8 +27,9 @@ from manypath.entropy.integer import (
     IntegerLinear,
     IntegerOffset,
     on_grid,
-    round_through,
 )
+from manypath.entropy.rounding import clamp_through, round_through
+from manypath.entropy.schedule import Step, Visitor, at, schedule
 from manypath.entropy.tables import SCALE_MAX, SCALE_MIN, SCALES
 
 MEAN_BITS = 4  # means and y_hat are multiples of 1/16
@@ -41,44 +39,9 @@ INDEX_GAIN = 8.0  # scale indexes per unit of a step's output
 LOG_SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
 
 
-class Step(NamedTuple):
-    """One pass of the schedule.
-
-    Attributes:
-        number: place in the schedule.
-        slice: which slice.
-        stage: which pass over it.
-        stages: how many passes the slice has.
-        start: first latent channel of the slice.
-        width: channels of the slice.
-    """
-
-    number: int
-    slice: int
-    stage: int
-    stages: int
-    start: int
-    width: int
-
-
-Visitor = Callable[[Step, Tensor, Tensor, Tensor], Tensor]
-"""(step, positions [P], means [B, P, width], indexes float [B, P, width]) -> y_hat [B, P, width]."""
-
-
 def index_to_scale(index: Tensor) -> Tensor:
     """Return the standard deviation of a (float) scale index."""
     return SCALE_MIN * torch.exp(index * LOG_SCALE_STEP)
-
-
-def schedule(config: EdgeConfig) -> tuple[Step, ...]:
-    """Return the steps of a model, in coding order."""
-    steps: list[Step] = []
-    start = 0
-    for number, (width, stages) in enumerate(zip(config.slices, config.stages, strict=True)):
-        for stage in range(stages):
-            steps.append(Step(len(steps), number, stage, stages, start, width))
-        start += width
-    return tuple(steps)
 
 
 @functools.lru_cache(maxsize=64)
@@ -127,11 +90,6 @@ class ContextStep(nn.Module):
         return on_grid(self.output(hidden), WIDE)
 
 
-def at(x: Tensor, where: Tensor) -> Tensor:
-    """Return [B, P, C] of [B, h*w, C] at positions int64 [P]; ``x`` itself where these are all."""
-    return x if len(where) == x.shape[1] else x.index_select(1, where)
-
-
 def _plus(x: Tensor, y: Tensor) -> Tensor:
     return x + y if torch.is_grad_enabled() else x.add_(y)
 
@@ -152,7 +110,7 @@ class ContextModel(nn.Module):
     def __init__(self, config: EdgeConfig) -> None:
         super().__init__()
         latent = config.latent_channels
-        self.schedule = schedule(config)
+        self.schedule = schedule(config.slices, config.stages)
         self.steps = nn.ModuleList(ContextStep(config, step) for step in self.schedule)
         self.seen_gain = IntegerGain(latent)  # y_hat -> what later steps see
         self.mean_gain = IntegerGain(latent)  # a step's output -> a mean

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from manypath.config import EdgeConfig
-from manypath.entropy.integer import (
+from manypath.edge.config import EdgeConfig
+from manypath.edge.integer import (
     FRACTION,
     SIGNED,
     UNSIGNED,
@@ -15,8 +15,8 @@ from manypath.entropy.integer import (
     IntegerLinear,
     IntegerOffset,
     on_grid,
-    round_through,
 )
+from manypath.entropy.rounding import round_through
 from manypath.image import from_tokens
 
 

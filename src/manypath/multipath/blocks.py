@@ -1,14 +1,4 @@
-"""The transforms g_a, g_s and h_a: tokens of 8x8 pixels through multi-path blocks, in NHWC throughout.
-
-::
-
-    g_a  picture -/8-> 1x1 -> group, group, group -/2-> 1x1 -> coarse blocks -> y      [B, H/16, W/16, M]
-    g_s  y_hat -> coarse blocks -> 1x1 -x2-> group, group, group -> 1x1 -x8-> picture
-    h_a  y -> 3x3/2 -> 3x3/2 -> 1x1 -> z                                               [B, H/64, W/64, K]
-
-A group is a predictor and the blocks that share its choice of paths. Every block starts as the identity, so the
-untrained transforms are linear; ``linear_start`` in the lab sets them to a block KLT.
-"""
+"""Multi-path blocks, and groups of blocks that share one choice of paths."""
 
 from __future__ import annotations
 
@@ -18,49 +8,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from manypath.aggregation import (
-    PathMLP,
+from manypath.config import ADAPTERS
+from manypath.levels import Gain
+from manypath.multipath.layers import PIECE, Branch, PathMLP, pieces, piecewise, side_width
+from manypath.multipath.routing import (
+    MAIN,
     Predictor,
     Route,
+    Routing,
     Scope,
+    Trace,
     level_shift,
     logistic_noise,
     route,
-    side_width,
     soft_mask,
 )
-from manypath.config import ADAPTERS, LATENT_PIXELS, TOKEN_PIXELS, WINDOW_PIXELS, EdgeConfig
-from manypath.gain import Gain
-from manypath.image import from_tokens, to_tokens
-from manypath.mixers import PIECE, Mixer, conv_nhwc, leaky, make_mixer, pieces, piecewise
-
-MAIN = "main"
-LOW = "low"  # the analysis' cheap path, for what needs few bits
-
-
-class Routing(NamedTuple):
-    """How a transform is asked to route.
-
-    Attributes:
-        side: name of the side path that takes what the main path does not.
-        share: float [B], of tokens on the main path.
-        exact: exact top-k as at test time (one share for the whole batch), else the training's soft mask.
-        noise: how much to explore in training, 0 for not at all, 1 on the published scale.
-        level: int64 [B], where the training's threshold is looked up, as a quality code; None: at the quality.
-    """
-
-    side: str
-    share: Tensor
-    exact: bool
-    noise: float = 0.0
-    level: Tensor | None = None
-
-
-class Trace(NamedTuple):
-    """What a transform can show of its routing, per group: the importance [B, h, w] and the soft share [B]."""
-
-    importance: list[Tensor]
-    soft_share: list[Tensor]
 
 
 def _add_scaled(x: Tensor, hidden: Tensor, last: nn.Linear, gain: Tensor) -> Tensor:
@@ -89,16 +51,11 @@ class Kit(NamedTuple):
         skip: whether a group adds its input to its output.
     """
 
-    mixer: Callable[[int], Mixer]
+    mixer: Callable[[int], Branch]
     mlp: Callable[[int, int], PathMLP]
     predictor: Callable[[int], Predictor]
     scope: Scope
     skip: bool
-
-
-def edge_kit(mixer: str) -> Kit:
-    """Return the kit of an edge model with the mixer of that name."""
-    return Kit(lambda channels: make_mixer(mixer, channels), PathMLP, Predictor, Scope.WINDOW, skip=False)
 
 
 class Block(nn.Module):
@@ -258,97 +215,3 @@ class Group(nn.Module):
             assert isinstance(block, Block)
             x = block.one_path(x, code, name)
         return x
-
-
-def _coarse(config: EdgeConfig) -> Group:
-    return Group(config.latent_channels, config.coarse_depth, edge_kit(config.mixer), {})
-
-
-class Analysis(nn.Module):
-    """g_a: picture [B, H, W, 3] in [0, 1], sides multiples of 64 -> y [B, H/16, W/16, M]."""
-
-    def __init__(self, config: EdgeConfig) -> None:
-        super().__init__()
-        self.embed = nn.Linear(3 * TOKEN_PIXELS**2, config.channels)
-        self.groups = nn.ModuleList(
-            Group(config.channels, depth, edge_kit(config.mixer), {LOW: "bottleneck"})
-            for depth in config.analysis_depths
-        )
-        self.merge = nn.Linear(4 * config.channels, config.latent_channels)
-        self.coarse = _coarse(config)
-
-    def forward(self, x: Tensor, code: Tensor, routing: Routing, trace: Trace | None = None) -> Tensor:
-        """Return y, before the gain."""
-        tokens = self.embed(to_tokens((x - 0.5).to(self.embed.weight.dtype), TOKEN_PIXELS))  # [B, H/8, W/8, C]
-        for group in self.groups:
-            tokens = group(tokens, code, routing, trace)
-        y: Tensor = self.coarse(self.merge(to_tokens(tokens, 2)), code, None, None)  # [B, H/16, W/16, M]
-        return y
-
-
-class Synthesis(nn.Module):
-    """g_s: y_hat after the inverse gain [B, h, w, M] -> picture [B, 16h, 16w, 3], not clamped."""
-
-    def __init__(self, config: EdgeConfig) -> None:
-        super().__init__()
-        sides = dict(config.sides)
-        self.coarse = _coarse(config)
-        self.split = nn.Linear(config.latent_channels, 4 * config.channels)
-        self.groups = nn.ModuleList(
-            Group(config.channels, depth, edge_kit(config.mixer), sides, config.main_adapter)
-            for depth in config.synthesis_depths
-        )
-        self.paint = nn.Linear(config.channels, 3 * TOKEN_PIXELS**2)
-
-    def shared(self, y: Tensor, code: Tensor) -> Tensor:
-        """What all paths have in common: y -> tokens [B, 2h, 2w, C]."""
-        return from_tokens(self.split(self.coarse(y.to(self.split.weight.dtype), code, None, None)), 2)
-
-    def forward(self, tokens: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None = None) -> Tensor:
-        """One path's picture from the shared tokens."""
-        for group in self.groups:
-            tokens = group(tokens, code, routing, trace)
-        return from_tokens(self.paint(tokens), TOKEN_PIXELS) + 0.5
-
-
-class HyperAnalysis(nn.Module):
-    """h_a: y before the gain [B, h, w, M] -> z [B, h/4, w/4, K]."""
-
-    def __init__(self, config: EdgeConfig) -> None:
-        super().__init__()
-        width = config.features
-        self.reduce = nn.Linear(config.latent_channels, width)
-        self.down1 = nn.Conv2d(width, width, 3, stride=2, padding=1)
-        self.down2 = nn.Conv2d(width, width, 3, stride=2, padding=1)
-        self.project = nn.Linear(width, config.hyper_channels)
-
-    def forward(self, y: Tensor) -> Tensor:
-        """Return z, before the hyper gain."""
-        x = leaky(self.reduce(y))
-        x = leaky(conv_nhwc(self.down1, x))
-        x = leaky(conv_nhwc(self.down2, x))
-        z: Tensor = self.project(x)
-        return z
-
-
-def _reach(coarse_depth: int, depths: tuple[int, ...]) -> int:
-    """Return how far, in pixels, one side's output depends on its input, in whole routing windows.
-
-    Seen from the latent: a 3x3 mixer reaches one position per block, and routing makes a whole window depend on
-    what any of its tokens depends on.
-    """
-    reach = 0
-    for depth in depths:
-        reach = -(-(reach + TOKEN_PIXELS * depth) // WINDOW_PIXELS) * WINDOW_PIXELS
-    return -(-(reach + LATENT_PIXELS * coarse_depth) // WINDOW_PIXELS) * WINDOW_PIXELS
-
-
-def analysis_reach(config: EdgeConfig) -> int:
-    """Return the margin, in pixels, that makes a band's latents independent of where the picture was cut."""
-    coarse_first = -(-LATENT_PIXELS * config.coarse_depth // WINDOW_PIXELS) * WINDOW_PIXELS
-    return coarse_first + _reach(0, config.analysis_depths)
-
-
-def synthesis_reach(config: EdgeConfig) -> int:
-    """Return the margin, in pixels, that makes a band's picture independent of where the picture was cut."""
-    return _reach(config.coarse_depth, config.synthesis_depths)

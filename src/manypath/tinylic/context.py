@@ -23,12 +23,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from manypath.config import TinyLICConfig
-from manypath.entropy.bounds import clamp_through
-from manypath.entropy.context import Step, Visitor
-from manypath.entropy.fixed import UNIT, FixedConv, FixedGelu, FixedLinear
+from manypath.entropy.rounding import clamp_through
+from manypath.entropy.schedule import Visitor, schedule
 from manypath.entropy.tables import SCALE_MIN, SCALES, Tables, gaussian_row, stack
-from manypath.mixers import conv_nhwc
+from manypath.multipath.layers import conv_nhwc
+from manypath.tinylic.config import TinyLICConfig
+from manypath.tinylic.fixed_point import UNIT, FixedConv, FixedGelu, FixedLinear
 
 SCALE_MAX = 256.0
 LIKELIHOOD_FLOOR = 1e-9
@@ -70,17 +70,6 @@ PATTERNS = {
     "even-odd": Pattern((_EVEN, _ODD), (5,), (_offsets(5, "checkerboard"),)),
     "all": Pattern(((*_EVEN, *_ODD),), (), ()),
 }
-
-
-def schedule(config: TinyLICConfig) -> tuple[Step, ...]:
-    """Return the steps of a model, in coding order."""
-    steps: list[Step] = []
-    start = 0
-    for number, (width, name) in enumerate(zip(config.slices, config.patterns, strict=True)):
-        passes = len(PATTERNS[name].passes)
-        steps += [Step(len(steps) + stage, number, stage, passes, start, width) for stage in range(passes)]
-        start += width
-    return tuple(steps)
 
 
 @functools.lru_cache(maxsize=64)
@@ -215,7 +204,7 @@ class MultistageContext(nn.Module):
 
     def __init__(self, config: TinyLICConfig) -> None:
         super().__init__()
-        self.schedule = schedule(config)
+        self.schedule = schedule(config.slices, [len(PATTERNS[name].passes) for name in config.patterns])
         self.patterns = config.patterns
         self.splits = list(config.slices)
         widths = [entropy_widths(width, name)[0] for width, name in zip(config.slices, config.patterns, strict=True)]

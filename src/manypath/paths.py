@@ -13,7 +13,7 @@ _OWN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _RESERVED = ("main", "low")  # names of paths inside the network
 
 
-class Path(enum.StrEnum):
+class DecodePath(enum.StrEnum):
     """The paths that everybody knows; a model may have sides of other names, for its owner's tasks.
 
     ``PERCEPTUAL`` is the main path; the others are side paths (MPA, section 3.3).
@@ -27,14 +27,14 @@ class Path(enum.StrEnum):
 
 def is_side_name(name: str) -> bool:
     """Whether a side path may have this name: a well-known one, or a word such as ``vehicles``."""
-    return bool(_OWN_NAME.fullmatch(name)) and name not in (*_RESERVED, Path.PERCEPTUAL.value)
+    return bool(_OWN_NAME.fullmatch(name)) and name not in (*_RESERVED, DecodePath.PERCEPTUAL.value)
 
 
 def check_path(path: str, trained: Collection[str]) -> str:
     """Return the name of the path that serves ``path``: a well-known one without a trained side is the main path's.
 
     Args:
-        path: a ``Path`` or the name of a model's own side.
+        path: a ``DecodePath`` or the name of a model's own side.
         trained: names that the model has weights for.
 
     Raises:
@@ -42,9 +42,9 @@ def check_path(path: str, trained: Collection[str]) -> str:
     """
     if path in trained:
         return str(path)
-    if path in {member.value for member in Path}:
-        return Path.PERCEPTUAL.value
-    known = ", ".join(dict.fromkeys([*(member.value for member in Path), *sorted(trained)]))
+    if path in {member.value for member in DecodePath}:
+        return DecodePath.PERCEPTUAL.value
+    known = ", ".join(dict.fromkeys([*(member.value for member in DecodePath), *sorted(trained)]))
     raise PathError(f"path must be one of {known}; got {str(path)!r}")
 
 

@@ -1,4 +1,4 @@
-"""Score maps: what the predictors of a transform thought of each token, put together from the bands of a picture."""
+"""Score maps: what the predictors of a transform thought of each token, put together from the strips of a picture."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from manypath.config import TOKEN_PIXELS, WINDOW_PIXELS
-from manypath.transforms import Trace
+from manypath.geometry import TOKEN_PIXELS, ceil_div, padded
+from manypath.multipath.routing import Trace
 
 ScoreMap = npt.NDArray[np.float32]
 
 
 class ScoreMaps:
-    """Puts the score maps of one picture's bands together.
+    """Puts the score maps of one picture's strips together.
 
     Args:
         height: of the picture, pixels.
@@ -22,8 +22,8 @@ class ScoreMaps:
     """
 
     def __init__(self, height: int, width: int) -> None:
-        self._rows, self._columns = (-(-side // TOKEN_PIXELS) for side in (height, width))
-        self._padded_columns = -(-width // WINDOW_PIXELS) * WINDOW_PIXELS // TOKEN_PIXELS
+        self._rows, self._columns = (ceil_div(side, TOKEN_PIXELS) for side in (height, width))
+        self._padded_columns = padded(width) // TOKEN_PIXELS
         self._parts: list[list[ScoreMap]] = []
 
     def add(self, trace: Trace, top: int, bottom: int, start: int) -> None:

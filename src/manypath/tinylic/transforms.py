@@ -8,32 +8,22 @@
     h_s  z_hat -> blocks -x2-> blocks -x2-> features                                   [B, H/16, W/16, 2M]
 
 The groups are those of ``transforms``, with another mixer, MLP, predictor and scope: routing is over the whole picture
-(over a band of it, where a picture is cut into bands). Source: MPA section 3.1.
+(over a strip of it, where a picture is cut into strips). Source: MPA section 3.1.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 
-import torch
 from torch import Tensor, nn
 
-from manypath.aggregation import NormedMLP, PicturePredictor, Scope
-from manypath.config import TinyLICConfig
-from manypath.entropy.integer import round_through
-from manypath.entropy.prior import FactorizedPrior
-from manypath.gain import Gain
-from manypath.mixers import NeighbourhoodMixer, conv_nhwc
-from manypath.transforms import LOW, Group, Kit, Routing, Trace
+from manypath.multipath.blocks import Group
+from manypath.multipath.layers import conv_nhwc
+from manypath.multipath.routing import LOW, Routing, Trace
+from manypath.tinylic.config import TinyLICConfig
+from manypath.tinylic.layers import picture_kit
 
-REACH = 256  # pixels of margin around a band: attention and convolutions reach 302, of which the last fade out
-
-
-def picture_kit(head: int, window: int) -> Kit:
-    """Return the published kit."""
-    mixer = functools.partial(NeighbourhoodMixer, head=head, window=window)
-    return Kit(mixer, NormedMLP, PicturePredictor, Scope.PICTURE, skip=True)
+REACH = 256  # pixels of margin around a strip: attention and convolutions reach 302, of which the last fade out
 
 
 def _down(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
@@ -95,47 +85,3 @@ class PyramidSynthesis(nn.Module):
         for group, up in zip(self.groups, list(self.ups)[1:], strict=True):
             tokens = conv_nhwc(up, group(tokens, code, routing, trace))
         return tokens
-
-
-class PyramidHyperAnalysis(nn.Module):
-    """h_a: y after the gain [B, h, w, M] -> z [B, h/4, w/4, K]."""
-
-    def __init__(self, config: TinyLICConfig) -> None:
-        super().__init__()
-        kit = picture_kit(config.head, config.hyper_window)
-        width = config.hyper_channels
-        self.downs = nn.ModuleList(_down(inputs, width) for inputs in (config.latent_channels, width))
-        self.groups = nn.ModuleList(Group(width, config.hyper_depth, kit, {}) for _ in range(2))
-
-    def forward(self, y: Tensor, code: Tensor) -> Tensor:
-        """Return z, before the hyper gain."""
-        for down, group in zip(self.downs, self.groups, strict=True):
-            y = group(conv_nhwc(down, y), code, None, None)
-        return y
-
-
-class PyramidHyperSynthesis(nn.Module):
-    """h_s: the hyper-latent's symbols [B, h/4, w/4, K] -> features [B, h, w, 2M]; holds the prior they stand on."""
-
-    BOUND = 2**15 - 1  # |symbol|, as far as the container's checksum goes
-
-    def __init__(self, config: TinyLICConfig) -> None:
-        super().__init__()
-        kit = picture_kit(config.head, config.hyper_window)
-        width = config.hyper_channels
-        self.prior = FactorizedPrior(width)
-        self.input_gain = Gain(width)
-        self.groups = nn.ModuleList(Group(width, config.hyper_depth, kit, {}) for _ in range(2))
-        self.ups = nn.ModuleList(_up(width, outputs) for outputs in (width, 2 * config.latent_channels))
-
-    def symbols(self, z: Tensor) -> Tensor:
-        """Return z, after the hyper gain, as whole numbers around the prior's medians."""
-        rounded: Tensor = round_through(z - self.prior.medians)
-        return torch.clamp(rounded, -self.BOUND, self.BOUND)
-
-    def forward(self, symbols: Tensor, code: Tensor) -> Tensor:
-        """Return the features for quality codes int64 [B]."""
-        x: Tensor = (symbols + self.prior.medians) * self.input_gain(code)[:, None, None]
-        for group, up in zip(self.groups, self.ups, strict=True):
-            x = conv_nhwc(up, group(x, code, None, None))
-        return x

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from manypath.entropy.bounds import clamp_through
+from manypath.entropy.rounding import clamp_through
 from manypath.entropy.tables import Tables, stack
 
 WIDTHS = (1, 3, 3, 3, 3, 1)

@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from manypath.config import LEVELS, QUALITY_CODES
+from manypath.entropy.rounding import round_through
 from manypath.errors import CheckpointError
-from manypath.gain import Gain
+from manypath.levels import Gain, interpolate
+from manypath.quality import QUALITY_CODES
 
 FRACTION = 5  # fractional bits of activations: steps of 1/32
 SIGNED = (-127, 127)  # what a spatial or input activation may be, in 1/32
@@ -24,24 +25,6 @@ UNSIGNED = (0, 255)  # what a rectified activation may be, in 1/32
 WIDE = (-(2**15) + 1, 2**15 - 1)  # outputs of a step, in 1/32
 EXACT = 2**24  # float32 holds every integer up to here
 MANTISSA_BITS = 8
-
-
-class _RoundThrough(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
-        return torch.round(x)
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:
-        return grad
-
-
-def round_through(x: Tensor) -> Tensor:
-    """Round half to even; the gradient passes unchanged."""
-    if not torch.is_grad_enabled():
-        return torch.round(x)
-    out: Tensor = _RoundThrough.apply(x)  # type: ignore[no-untyped-call]
-    return out
 
 
 def on_grid(x: Tensor, bounds: tuple[int, int]) -> Tensor:
@@ -209,7 +192,7 @@ class IntegerOffset(nn.Module):
 
     def __init__(self, channels: int, bits: int = FRACTION) -> None:
         super().__init__()
-        self.gain = Gain(channels)  # used for its linear interpolation, not as a logarithm
+        self.gain = Gain(channels)  # its table alone, linear between levels, not as a logarithm
         self.bits = bits
         self.register_buffer("table", torch.zeros(0), persistent=False)
         self.table: Tensor
@@ -218,7 +201,7 @@ class IntegerOffset(nn.Module):
         """Return [B, channels] for quality codes int64 [B]."""
         if self.table.numel():
             return self.table[code]
-        return round_through(self.gain.log2_at(code) * 2.0**self.bits) / 2.0**self.bits
+        return round_through(interpolate(self.gain.log2, code) * 2.0**self.bits) / 2.0**self.bits
 
     def integers(self) -> dict[str, Tensor]:
         """Return the table as a released checkpoint stores it."""
@@ -238,18 +221,3 @@ class IntegerOffset(nn.Module):
         if tuple(table.shape) != expected or not torch.equal(torch.round(table * unit), table * unit):
             raise CheckpointError(f"offset table: expected {expected} multiples of 1/{int(unit)}")
         self.table = table.to(self.gain.log2.device)
-
-
-__all__ = [
-    "FRACTION",
-    "LEVELS",
-    "SIGNED",
-    "UNSIGNED",
-    "WIDE",
-    "IntegerDepthwise",
-    "IntegerGain",
-    "IntegerLinear",
-    "IntegerOffset",
-    "on_grid",
-    "round_through",
-]

@@ -54,7 +54,7 @@ def row_attention(planes: Tensor, bias: Tensor) -> Tensor:
     Returns:
         Like the queries, [heads, d, h, w].
     """
-    from manypath.row_kernels import attend  # not before it is needed: Numba takes half a second to import
+    from manypath.tinylic.row_kernels import attend  # not before it is needed: Numba takes half a second to import
 
     heads, d = planes.shape[1:3]
     given, table = (x.float().contiguous().numpy() for x in (planes, bias.detach()))

@@ -1,9 +1,4 @@
-"""Multi-path aggregation: a predictor ranks tokens, a main and side MLPs share them out.
-
-Source: MPA section 3.2 and 3.3. A ``Scope`` says which tokens compete. In edge models it is a window of 8x8 tokens, of
-which the ``round(64 * share)`` most important ones take the main path: shapes are fixed, cost falls with the share,
-and a band of a picture routes as the whole picture does. In the published network it is the whole picture.
-"""
+"""Routing: a predictor ranks tokens, the main path and a side path share them out."""
 
 from __future__ import annotations
 
@@ -11,62 +6,45 @@ import enum
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from manypath.config import LEVELS, QUALITY_STEPS, SIDE_WIDTHS, TOKEN_PIXELS, WINDOW_PIXELS
-from manypath.errors import ConfigError
+from manypath.geometry import TOKEN_PIXELS, WINDOW_PIXELS
 from manypath.image import from_tokens, to_tokens
-from manypath.mixers import START, leaky
+from manypath.levels import interpolate
+from manypath.multipath.layers import leaky
+from manypath.quality import LEVELS
+
+MAIN = "main"
+LOW = "low"  # the analysis' cheap path, for what needs few bits
+
+
+class Routing(NamedTuple):
+    """How a transform is asked to route.
+
+    Attributes:
+        side: name of the side path that takes what the main path does not.
+        share: float [B], of tokens on the main path.
+        exact: exact top-k as at test time (one share for the whole batch), else the training's soft mask.
+        noise: how much to explore in training, 0 for not at all, 1 on the published scale.
+        level: int64 [B], where the training's threshold is looked up, as a quality code; None: at the quality.
+    """
+
+    side: str
+    share: Tensor
+    exact: bool
+    noise: float = 0.0
+    level: Tensor | None = None
+
+
+class Trace(NamedTuple):
+    """What a transform can show of its routing, per group: the importance [B, h, w] and the soft share [B]."""
+
+    importance: list[Tensor]
+    soft_share: list[Tensor]
+
 
 WINDOW = WINDOW_PIXELS // TOKEN_PIXELS  # tokens on a window's side
 WINDOW_TOKENS = WINDOW * WINDOW
-
-
-class PathMLP(nn.Module):
-    """Two linear layers, C -> hidden -> C. Starts as zero."""
-
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.expand = nn.Linear(channels, hidden)
-        self.project = nn.Linear(hidden, channels)
-        nn.init.zeros_(self.project.weight)
-        nn.init.zeros_(self.project.bias)
-
-    def hidden(self, x: Tensor) -> Tensor:
-        """Everything before the last layer."""
-        return leaky(self.expand(x))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Transform [..., C]."""
-        out: Tensor = self.project(self.hidden(x))
-        return out
-
-
-class NormedMLP(PathMLP):
-    """The published MLP: normalised input, exact GELU, small random start."""
-
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__(channels, hidden)
-        self.norm = nn.LayerNorm(channels)
-        for layer in (self.expand, self.project):
-            nn.init.normal_(layer.weight, std=START)
-            nn.init.zeros_(layer.bias)
-
-    def hidden(self, x: Tensor) -> Tensor:
-        """Everything before the last layer."""
-        return F.gelu(self.expand(self.norm(x)))
-
-
-def side_width(shape: str, channels: int) -> int:
-    """Return the hidden width of a side MLP: ``inverted`` is as wide as the main path's, the others narrower.
-
-    Raises:
-        ConfigError: no such shape.
-    """
-    if shape not in SIDE_WIDTHS:
-        raise ConfigError(f"no side MLP has the shape {shape!r}")
-    return int(channels * SIDE_WIDTHS[shape])
 
 
 class Predictor(nn.Module):
@@ -87,23 +65,6 @@ class Predictor(nn.Module):
         windows = pooled.reshape(b, h // WINDOW, WINDOW, w // WINDOW, WINDOW, -1)
         pooled = windows.mean(dim=(2, 4), keepdim=True).expand_as(windows).reshape(pooled.shape)
         logits: Tensor = self.score(leaky(self.combine(torch.cat((local, pooled), -1))))
-        return logits[..., 0]
-
-
-class PicturePredictor(Predictor):
-    """The published predictor: normalised input, exact GELU, a mean over the whole picture."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.norm = nn.LayerNorm(channels)
-        for layer in (self.reduce, self.combine, self.score):
-            nn.init.normal_(layer.weight, std=START)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the importance (a logit), [B, h, w], of tokens [B, h, w, C]."""
-        local, pooled = F.gelu(self.reduce(self.norm(x))).chunk(2, dim=-1)
-        pooled = pooled.mean(dim=(1, 2), keepdim=True).expand_as(local)
-        logits: Tensor = self.score(F.gelu(self.combine(torch.cat((local, pooled), -1))))
         return logits[..., 0]
 
 
@@ -191,8 +152,13 @@ def logistic_noise(like: Tensor) -> Tensor:
 
 def level_shift(predictor: Predictor, code: Tensor) -> Tensor:
     """Return the predictor's shift, [B], linearly interpolated at quality codes int64 [B]."""
-    position = code.to(predictor.shift.dtype) / QUALITY_STEPS
-    low = position.floor().clamp(0, LEVELS - 2)
-    index = low.long()
     # 10: lets the threshold move faster than the scores (the paper multiplies by 100 at a tenth of our rate)
-    return 10.0 * torch.lerp(predictor.shift[index], predictor.shift[index + 1], position - low)
+    return 10.0 * interpolate(predictor.shift, code)
+
+
+def main_share(quality: Tensor) -> Tensor:
+    """Return rho_enc, the share of tokens on the analysis' main path.
+
+    Source: MPA section 3.2: (5^((q-1)/7) - 1) / 4, from 0 at quality 1 to 1 at quality 8.
+    """
+    return (torch.pow(5.0, (quality - 1.0) / (LEVELS - 1)) - 1.0) / 4.0

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from manypath.config import QUALITY_CODES
 from manypath.errors import CheckpointError
+from manypath.quality import QUALITY_CODES
 
 FRACTION = 12  # bits of a value behind the point
 UNIT = 2.0**FRACTION

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from manypath.config import TinyLICConfig
-from manypath.entropy.fixed import (
+from manypath.entropy.rounding import round_through
+from manypath.tinylic.config import TinyLICConfig
+from manypath.tinylic.fixed_point import (
     FixedConstant,
     FixedExp,
     FixedGain,
@@ -19,7 +20,6 @@ from manypath.entropy.fixed import (
     fixed_norm,
     on_grid,
 )
-from manypath.entropy.integer import round_through
 
 SHARE_UNIT = 2.0**16  # attention's weights are multiples of 1 / 65536
 

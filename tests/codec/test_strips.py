@@ -1,25 +1,25 @@
-"""Cutting a picture into bands bounds memory and shows nowhere."""
+"""Cutting a picture into strips bounds memory and shows nowhere."""
 
 import numpy as np
 import pytest
 
-from manypath import bitstream
+from manypath import geometry
 from manypath.codec import Codec
-from manypath.transforms import analysis_reach, synthesis_reach
+from manypath.edge.transforms import analysis_reach, synthesis_reach
 from tests.codec.conftest import photo
 
 
-def test_band_by_band_equals_the_whole(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strip_by_strip_equals_the_whole(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
     image = photo(1400, 100)
     whole = codec.encode(image, quality=5)
-    monkeypatch.setattr(bitstream, "MAX_BAND_PIXELS", 448 * 128)
-    assert bitstream.band_heights(100, 1400) == (448, 448, 448, 64)
-    banded = codec.encode(image, quality=5)
-    picture = codec.decode(banded).astype(int)
+    monkeypatch.setattr(geometry, "MAX_STRIP_PIXELS", 448 * 128)
+    assert geometry.strip_heights(100, 1400) == (448, 448, 448, 64)
+    in_strips = codec.encode(image, quality=5)
+    picture = codec.decode(in_strips).astype(int)
     monkeypatch.undo()
-    # The entropy part starts anew in each band, so bytes differ; quantised latents may differ where means do.
+    # The entropy part starts anew in each strip, so bytes differ; quantised latents may differ where means do.
     difference = np.abs(picture - codec.decode(whole).astype(int))
-    assert len(banded) < 1.25 * len(whole)
+    assert len(in_strips) < 1.25 * len(whole)
     assert np.percentile(difference, 99) <= 25
     for seam in (448, 896, 1344):  # a seam would stand out from the rows around it
         step = np.abs(picture[seam] - picture[seam - 1]).mean()
@@ -27,7 +27,7 @@ def test_band_by_band_equals_the_whole(codec: Codec, monkeypatch: pytest.MonkeyP
         assert step < 2 * usual + 2
 
 
-def test_latents_do_not_depend_on_where_a_band_begins(codec: Codec) -> None:
+def test_latents_do_not_depend_on_where_a_strip_begins(codec: Codec) -> None:
     """The margin is as wide as the transforms reach, routing windows included."""
     import torch
 

@@ -1,0 +1,1 @@
+"""The family `edge`: models for cameras, with entropy parameters in integers."""

@@ -1,0 +1,44 @@
+"""Tables over the trained levels, and the one interpolation between them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from manypath.quality import LEVELS, QUALITY_STEPS
+
+
+def interpolate(table: Tensor, code: Tensor) -> Tensor:
+    """Return the values of a table [levels, ...] at quality codes int64 [B], linear between levels: [B, ...].
+
+    Both ends of a stream, training and all families stand on this one rule: what is to be geometric between levels is
+    kept as its logarithm.
+    """
+    position = code.to(table.dtype) / QUALITY_STEPS
+    low = position.floor().clamp(0, LEVELS - 2)
+    weight = (position - low).view(-1, *(1,) * (table.dim() - 1))
+    index = low.long()
+    return torch.lerp(table[index], table[index + 1], weight)
+
+
+class Gain(nn.Module):
+    """One positive gain per level and channel, geometric between levels.
+
+    Source: MPA section 3.2 and equation 10 (the paper's tables ``|T[q]|`` with geometric interpolation; here the
+    table holds the logarithm, so that a gain is positive by construction and interpolation is linear).
+
+    Attributes:
+        log2: logarithms of the gains, float32 [levels, channels].
+    """
+
+    def __init__(self, channels: int, log2_start: float = 0.0) -> None:
+        super().__init__()
+        self.log2 = nn.Parameter(torch.full((LEVELS, channels), log2_start))
+
+    def log2_at(self, code: Tensor) -> Tensor:
+        """Return the interpolated log2 gains, [B, channels], for quality codes int64 [B]."""
+        return interpolate(self.log2, code)
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Return the gains, [B, channels], for quality codes int64 [B]."""
+        return torch.exp2(self.log2_at(code))

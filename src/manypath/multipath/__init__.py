@@ -1,0 +1,1 @@
+"""Multi-path aggregation: routing, blocks and layers that the families share."""

@@ -1,0 +1,87 @@
+"""Layers in NHWC that blocks are built from, and how a CPU takes them piece by piece."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from manypath.config import SIDE_WIDTHS
+from manypath.errors import ConfigError
+
+SLOPE = 0.1  # of every leaky ReLU in the transforms
+PIECE = 1024  # tokens that a CPU takes through several operations at a time: 1 MB at 256 channels
+
+
+def leaky(x: Tensor) -> Tensor:
+    """Leaky ReLU; in place when no gradient is wanted, since ``x`` is always a fresh result here."""
+    return F.leaky_relu(x, SLOPE, inplace=not torch.is_grad_enabled())
+
+
+def pieces(tokens: Tensor) -> tuple[Tensor, ...]:
+    """Cut tokens [N, C] into pieces that stay in a CPU core's own cache; elsewhere one piece is all."""
+    return torch.split(tokens, PIECE) if tokens.device.type == "cpu" else (tokens,)
+
+
+def piecewise(x: Tensor) -> bool:
+    """Whether layers may be taken apart and store into given tensors: no gradient is wanted, and no other type."""
+    return not torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type)
+
+
+def conv_nhwc(conv: nn.Module, x: Tensor) -> Tensor:
+    """Apply a convolution to [B, h, w, C].
+
+    The permuted view is what PyTorch calls channels_last, so nothing is copied on either side.
+    """
+    out: Tensor = conv(x.permute(0, 3, 1, 2))
+    return out.permute(0, 2, 3, 1)
+
+
+def zeroed(layer: nn.Linear) -> nn.Linear:
+    """Return a layer with its weights and biases set to zero: a branch that ends in it starts as nothing."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Branch(nn.Module):
+    """What a block adds to its tokens [B, h, w, C]. A block takes its last layer apart, to fold a gain into it.
+
+    Attributes:
+        project: the last layer.
+    """
+
+    project: nn.Linear
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """Return everything before the last layer."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what is added."""
+        out: Tensor = self.project(self.hidden(x))
+        return out
+
+
+class PathMLP(Branch):
+    """Two linear layers, C -> hidden -> C. Starts as zero."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(channels, hidden)
+        self.project = zeroed(nn.Linear(hidden, channels))
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """Return everything before the last layer."""
+        return leaky(self.expand(x))
+
+
+def side_width(shape: str, channels: int) -> int:
+    """Return the hidden width of a side MLP: ``inverted`` is as wide as the main path's, the others narrower.
+
+    Raises:
+        ConfigError: no such shape.
+    """
+    if shape not in SIDE_WIDTHS:
+        raise ConfigError(f"no side MLP has the shape {shape!r}")
+    return int(channels * SIDE_WIDTHS[shape])

@@ -1,0 +1,1 @@
+"""The family `tinylic`: the published network (MPA, arXiv 2409.19660, on TinyLIC, arXiv 2204.11448)."""
