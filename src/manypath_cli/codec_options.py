@@ -1,4 +1,4 @@
-"""The options of every subcommand that loads a codec."""
+"""The options of every subcommand that loads a codec, and of those that work through files with it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from manypath_cli.exits import UsageError
 
 if TYPE_CHECKING:
     from manypath.codec import Codec
+
+_MOST_THREADS = 1024
 
 
 def add_codec_options(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +33,17 @@ def add_codec_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's choice)")
 
 
+def add_batch_options(parser: argparse.ArgumentParser) -> None:
+    """Add what is to be done with files that exist, and what is said."""
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("-f", "--force", action="store_true", help="overwrite files that exist")
+    existing.add_argument(
+        "--skip-existing", action="store_true", help="leave inputs alone whose output exists: goes on with a batch"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary, no notes")
+    parser.add_argument("--traceback", action="store_true", help="show where an unexpected error came from")
+
+
 def load_codec(args: argparse.Namespace) -> Codec:
     """Load the codec that the options ask for.
 
@@ -44,8 +57,8 @@ def load_codec(args: argparse.Namespace) -> Codec:
     from manypath.codec import Codec
 
     if args.threads is not None:
-        if args.threads < 1:
-            raise UsageError(f"--threads must be at least 1, got {args.threads}")
+        if not 1 <= args.threads <= _MOST_THREADS:
+            raise UsageError(f"--threads must be 1 to {_MOST_THREADS}, got {args.threads}")
         torch.set_num_threads(args.threads)
     try:
         torch.empty(1, device=args.device)

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from manypath.paths import DecodePath, check_path, check_task_share
-from manypath_cli.codec_options import add_codec_options, load_codec
+from manypath_cli.codec_options import add_batch_options, add_codec_options, load_codec
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -60,8 +60,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         help="share of the picture that takes the side path: 0 none, 1 all (default: 1)",
     )
     parser.add_argument("--allow-truncated", action="store_true", help="decode what is left of a stream that was cut")
-    parser.add_argument("-f", "--force", action="store_true", help="overwrite files that exist")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary, no notes")
+    add_batch_options(parser)
     add_codec_options(parser)
     parser.set_defaults(func=decode)
 
@@ -75,10 +74,17 @@ def decode(args: argparse.Namespace) -> int:
     from manypath_cli.batch import Output, run_batch
     from manypath_cli.encode import SUFFIX
     from manypath_cli.jobs import plan
-    from manypath_cli.pictures import write_png
+    from manypath_pictures.writer import write_png
 
     path, task_share = args.path, check_task_share(args.task_share)
-    jobs = plan(args.inputs, args.output, reads=(SUFFIX,), writes=".png", force=args.force)
+    work = plan(
+        args.inputs,
+        args.output,
+        reads=(SUFFIX,),
+        writes=".png",
+        force=args.force,
+        skip_existing=args.skip_existing,
+    )
     codec = load_codec(args)
     check_path(path, codec.trained_paths)
     if not codec.serves(path) and not args.quiet:
@@ -91,4 +97,4 @@ def decode(args: argparse.Namespace) -> int:
         picture = codec.decode(data, path=path, task_share=task_share, allow_truncated=args.allow_truncated)
         return Output(write_png(picture), picture.shape[0] * picture.shape[1], len(data))
 
-    return run_batch(jobs, convert, quiet=args.quiet)
+    return run_batch(work, convert, quiet=args.quiet, show_traceback=args.traceback)

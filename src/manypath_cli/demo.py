@@ -97,7 +97,7 @@ def demo(args: argparse.Namespace) -> int:
         raise UsageError(f"--repeat must be at least 1, got {args.repeat}")
     shots = _shots(args.picture)
     from manypath_cli.demo_report import print_rest, print_times
-    from manypath_cli.pictures import read_picture
+    from manypath_pictures.reader import read_picture
 
     images = {shot.name: read_picture(shot.file) for shot in shots}
     _say("building or finding the classifier and the segmenter")

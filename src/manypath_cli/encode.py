@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from manypath_cli.codec_options import add_codec_options, load_codec
+from manypath_cli.codec_options import add_batch_options, add_codec_options, load_codec
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 SUFFIX = ".mpa"
 
 _DESCRIPTION = """\
-Encode JPEG, PNG, WebP, BMP or PPM pictures as Manypath bitstreams (.mpa). A picture is turned upright as its
-EXIF orientation says; grey becomes RGB; of an animation the first frame is taken; metadata and colour
-profiles are left behind.
+Encode JPEG, PNG, WebP, BMP or PPM pictures of 8 bits a sample as Manypath bitstreams (.mpa). A picture is turned
+upright as its EXIF orientation says; a colour profile is converted to sRGB; grey, palettes and CMYK become RGB; other
+metadata are left behind. Animations and more than 8 bits a sample are refused. A folder's hidden files are left out.
 """
 
 _EXAMPLES = """\
@@ -26,6 +26,7 @@ examples:
   manypath encode photo.jpg -o small.mpa --quality 2.5
   manypath encode holiday/ -o small/ --target-bpp 0.3  each picture below holiday/, folders kept
   manypath encode 'shots/**/*.png' -o small/ --max-bytes 20000
+  manypath encode holiday/ -o small/ --skip-existing   goes on where it was interrupted
   cat photo.png | manypath encode - > photo.mpa
 """
 
@@ -61,8 +62,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="COLOUR",
         help="blend transparent pictures on it, such as white or #20242c (default: refuse them)",
     )
-    parser.add_argument("-f", "--force", action="store_true", help="overwrite files that exist")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+    add_batch_options(parser)
     add_codec_options(parser)
     parser.set_defaults(func=encode)
 
@@ -75,16 +75,28 @@ def encode(args: argparse.Namespace) -> int:
     """
     from manypath_cli.batch import Output, run_batch
     from manypath_cli.jobs import plan
-    from manypath_cli.pictures import SUFFIXES, check_colour, read_picture
+    from manypath_pictures.colour import background_colour
+    from manypath_pictures.errors import TransparencyError
+    from manypath_pictures.reader import SUFFIXES, read_picture
 
     if args.background is not None:
-        check_colour(args.background)
-    jobs = plan(args.inputs, args.output, reads=SUFFIXES, writes=SUFFIX, force=args.force)
+        background_colour(args.background)
+    work = plan(
+        args.inputs,
+        args.output,
+        reads=SUFFIXES,
+        writes=SUFFIX,
+        force=args.force,
+        skip_existing=args.skip_existing,
+    )
     codec = load_codec(args)
 
     def convert(data: bytes) -> Output:
-        picture = read_picture(data, args.background)
+        try:
+            picture = read_picture(data, background=args.background)
+        except TransparencyError as err:
+            raise TransparencyError(f"{err}: --background white, for instance") from err
         stream = codec.encode(picture, quality=args.quality, max_bytes=args.max_bytes, target_bpp=args.target_bpp)
         return Output(stream, picture.shape[0] * picture.shape[1], len(stream))
 
-    return run_batch(jobs, convert, quiet=args.quiet)
+    return run_batch(work, convert, quiet=args.quiet, show_traceback=args.traceback)

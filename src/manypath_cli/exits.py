@@ -12,6 +12,7 @@ from manypath.errors import (
     ModelMismatchError,
     RequestError,
 )
+from manypath_pictures.errors import PictureError
 
 
 class ExitCode(enum.IntEnum):
@@ -35,9 +36,13 @@ class FileError(ManypathError):
     """A file cannot be read or written."""
 
 
-_BY_ERROR: tuple[tuple[type[ManypathError], ExitCode], ...] = (
+OURS = (ManypathError, PictureError)
+"""The roots of what is raised on purpose: a line for the user, never a traceback."""
+
+_BY_ERROR: tuple[tuple[type[Exception], ExitCode], ...] = (
     (UsageError, ExitCode.USAGE),
     (FileError, ExitCode.REQUEST),
+    (PictureError, ExitCode.REQUEST),
     (RequestError, ExitCode.REQUEST),
     (ModelMismatchError, ExitCode.MODEL),  # a BitstreamError, but its cure is another model
     (BitstreamError, ExitCode.BITSTREAM),
@@ -48,7 +53,7 @@ _BY_ERROR: tuple[tuple[type[ManypathError], ExitCode], ...] = (
 EXPLANATION = """\
 exit codes:
   0    everything was done
-  1    something unexpected; the traceback says what
+  1    something unexpected; its traceback says what (encode and decode: with --traceback)
   2    the command line is wrong, or needs a part of manypath that is not installed
   3    a file cannot be read or written, is no picture, or the request cannot be met
   4    the bytes are not a sound bitstream
@@ -58,6 +63,6 @@ exit codes:
 """
 
 
-def exit_code(error: ManypathError) -> ExitCode:
+def exit_code(error: Exception) -> ExitCode:
     """Return the exit code that an error leads to."""
     return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), ExitCode.UNEXPECTED)

@@ -223,11 +223,11 @@ def draw_rate(args: Namespace) -> int:
     from tqdm import tqdm
 
     from manypath_cli.jobs import find_inputs
-    from manypath_cli.pictures import SUFFIXES
+    from manypath_pictures.reader import SUFFIXES
 
     if args.limit is not None and args.limit < 1:
         raise UsageError(f"--limit must be at least 1, got {args.limit}")
-    files = [file for file, _ in find_inputs([args.pictures], SUFFIXES)][: args.limit]
+    files = [file for file, _ in find_inputs([args.pictures], SUFFIXES).files][: args.limit]
     output = _output(args, files)
     codec = load_codec(args)
     from manypath_lab.figures import rate
@@ -256,15 +256,15 @@ def _picture(args: Namespace) -> tuple[str, Image, Path]:
 
 
 def _read(file: Path) -> Image:
-    from manypath.errors import ImageError
-    from manypath_cli.pictures import read_picture
+    from manypath_pictures.errors import PictureError
+    from manypath_pictures.reader import read_picture
 
     try:
         return read_picture(file.read_bytes())
     except OSError as err:
         raise FileError(f"cannot read {file}: {err.strerror}") from err
-    except ImageError as err:
-        raise ImageError(f"{file}: {err}") from err
+    except PictureError as err:
+        raise type(err)(f"{file}: {err}") from err
 
 
 def _output(args: Namespace, inputs: Sequence[Path]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -48,26 +49,32 @@ def inspect(args: argparse.Namespace) -> int:
         ManypathError: the only file failed; of several, each that fails is named on stderr.
     """
     from manypath import bitstream
-    from manypath_cli.batch import PER_FILE
+    from manypath_cli.batch import PER_FILE, say_failures
     from manypath_cli.encode import SUFFIX
-    from manypath_cli.exits import ExitCode
-    from manypath_cli.jobs import STDIO, Job, find_inputs
+    from manypath_cli.exits import ExitCode, FileError
+    from manypath_cli.jobs import STDIO, Inputs, Job, find_inputs
+    from manypath_cli.printable import printable
 
-    files = [] if args.inputs == [STDIO] else find_inputs(args.inputs, (SUFFIX,))
-    jobs = [Job(file, None) for file, _ in files] or [Job(None, None)]
+    found = Inputs([], [], Counter()) if args.inputs == [STDIO] else find_inputs(args.inputs, (SUFFIX,))
+    if found.failures and not found.files:
+        raise FileError("; ".join(found.failures))
+    jobs = [Job(file, None) for file, _ in found.files] or [Job(None, None)]
+    failed = len(found.failures)
+    say_failures(found.failures)
     rows: list[tuple[str, StreamInfo]] = []
     for job in jobs:
         try:
-            rows.append((job.name, bitstream.inspect(job.read())))
+            rows.append((str(job.source or job.name), bitstream.inspect(job.read())))
         except PER_FILE as err:
-            if len(jobs) == 1:
+            if len(jobs) == 1 and not failed:
                 raise type(err)(f"{job.name}: {err}") from err
+            failed += 1
             print(f"manypath: error: {job.name}: {err}", file=sys.stderr)
     if args.json:
         print(json.dumps([{"file": name, **info._asdict()} for name, info in rows], indent=2))
     else:
-        print(_table([_COLUMNS, *(_row(name, info) for name, info in rows)]))
-    return ExitCode.OK if len(rows) == len(jobs) else ExitCode.PARTIAL
+        print(_table([_COLUMNS, *(_row(printable(name), info) for name, info in rows)]))
+    return ExitCode.PARTIAL if failed else ExitCode.OK
 
 
 def _row(name: str, info: StreamInfo) -> tuple[str, ...]:

@@ -1,17 +1,24 @@
-"""Which file becomes which: inputs (files, folders, globs, ``-``) and ``-o`` turned into pairs."""
+"""Which file becomes which: inputs (files, pipes, folders, globs, ``-``) and ``-o`` turned into pairs."""
 
 from __future__ import annotations
 
 import glob
 import os
+import secrets
+import stat
 import sys
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from manypath_cli import streams
 from manypath_cli.exits import FileError, UsageError
+from manypath_cli.printable import printable
+from manypath_pictures.folder import files_below, files_matching
 
 STDIO = "-"
+_STREAM_FOLDERS = ("/dev/", "/proc/")  # beside what lies there nothing can be written
 
 
 class Job(NamedTuple):
@@ -28,7 +35,7 @@ class Job(NamedTuple):
     @property
     def name(self) -> str:
         """How messages call it."""
-        return str(self.source) if self.source else "stdin"
+        return printable(self.source) if self.source else "stdin"
 
     def read(self) -> bytes:
         """Return the source's bytes.
@@ -36,115 +43,215 @@ class Job(NamedTuple):
         Raises:
             FileError: it cannot be read.
         """
-        if self.source is None:
-            return sys.stdin.buffer.read()
         try:
-            return self.source.read_bytes()
+            if self.source is not None:
+                return self.source.read_bytes()
+            if sys.stdin is None:
+                raise FileError("cannot read: it is closed")
+            return sys.stdin.buffer.read()
         except OSError as err:
-            raise FileError(f"cannot read: {err.strerror}") from err
+            raise FileError(f"cannot read: {err.strerror or err}") from err
 
     def write(self, data: bytes) -> None:
-        """Write the target, whole or not at all.
+        """Write the target: a file whole or not at all, a pipe or device as it comes.
 
         Raises:
             FileError: it cannot be written.
         """
         if self.target is None:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            _write_stdout(data)
             return
-        part = self.target.with_name(f".{self.target.name}.{os.getpid()}.part")
         try:
+            if _kind(self.target) == "stream":
+                self.target.write_bytes(data)
+                return
             self.target.parent.mkdir(parents=True, exist_ok=True)
+            # no part of the target's own name: together they could be longer than a name may be
+            part = self.target.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.part")
             try:
                 part.write_bytes(data)
                 part.replace(self.target)
             finally:
                 part.unlink(missing_ok=True)
+        except BrokenPipeError:
+            raise
         except OSError as err:
-            raise FileError(f"cannot write {self.target}: {err.strerror}") from err
+            raise FileError(f"cannot write {printable(self.target)}: {err.strerror or err}") from err
 
 
-def find_inputs(inputs: Sequence[str], suffixes: Iterable[str]) -> list[tuple[Path, Path]]:
-    """Return each input file with its path relative to what was asked for, so that folders keep their shape.
+class Inputs(NamedTuple):
+    """What the inputs stand for.
 
-    A folder stands for all files below it with one of the suffixes; a glob (``**`` crosses folders) for the
-    files that it matches, whatever their suffix.
+    Attributes:
+        files: each with its path relative to what was asked for, so that folders keep their shape.
+        failures: what could not be looked into, as lines.
+        left_out: number of files in folders that were passed over, by suffix.
+    """
+
+    files: list[tuple[Path, Path]]
+    failures: list[str]
+    left_out: Counter[str]
+
+
+class Plan(NamedTuple):
+    """What is to be done.
+
+    Attributes:
+        jobs: to do.
+        failures: of the inputs that could not be looked into, as lines.
+        left_out: number of files in folders that were passed over, by suffix.
+        skipped: number of files whose target is there already.
+    """
+
+    jobs: list[Job]
+    failures: Sequence[str] = ()
+    left_out: Counter[str] = Counter()  # noqa: RUF012  (never changed)
+    skipped: int = 0
+
+
+def find_inputs(inputs: Sequence[str], suffixes: Collection[str]) -> Inputs:
+    """Find the input files.
+
+    A folder stands for all files below it with one of the suffixes, but for hidden ones; a glob (``**`` crosses
+    folders) for everything but folders that it matches, whatever its suffix.
 
     Raises:
         FileError: an input does not exist, a glob matches nothing, or a folder holds nothing that fits.
     """
-    found: dict[Path, Path] = {}
-    wanted = frozenset(suffixes)
+    inside = Inputs([], [], Counter())
+    files: dict[Path, Path] = {}
     for text in inputs:
         path = Path(text)
-        if path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in wanted and p.is_file())
-            if not below:
-                raise FileError(f"{text} holds no {', '.join(sorted(wanted))} file")
-            found.update((file, file.relative_to(path)) for file in below)
-        elif path.exists() or not glob.has_magic(text):
-            if not path.exists():
-                raise FileError(f"{text} does not exist")
-            found[path] = Path(path.name)
+        kind = _kind(path)
+        if kind == "folder":
+            found = files_below(path, suffixes)
+            if not found.files and not found.failures:
+                raise FileError(f"{printable(text)} holds no {', '.join(sorted(suffixes))} file")
+            files.update((file, file.relative_to(path)) for file in found.files)
+        elif kind or not glob.has_magic(text):
+            if not kind:
+                raise FileError(f"{printable(text)} does not exist")
+            files[path] = Path(path.name)
+            continue
         else:
-            matches = [Path(name) for name in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207
-            files = [file for file in matches if file.is_file()]
-            if not files:
-                raise FileError(f"{text} matches no file")
-            found.update((file, Path(file.name)) for file in files)
-    return list(found.items())
+            found = files_matching(text)
+            if not found.files and not found.failures:
+                raise FileError(f"{printable(text)} matches no file")
+            files.update((file, Path(file.name)) for file in found.files)
+        inside.failures.extend(f"{printable(folder)}: cannot be read: {reason}" for folder, reason in found.failures)
+        inside.left_out.update(found.left_out)
+    return inside._replace(files=list(files.items()))
 
 
-def plan(inputs: Sequence[str], output: str | None, *, reads: Iterable[str], writes: str, force: bool) -> list[Job]:
+def plan(
+    inputs: Sequence[str],
+    output: str | None,
+    *,
+    reads: Collection[str],
+    writes: str,
+    force: bool = False,
+    skip_existing: bool = False,
+) -> Plan:
     """Pair each input with its output.
 
     Args:
-        inputs: files, folders, globs; or ``-`` alone.
+        inputs: files, pipes, folders, globs; or ``-`` alone.
         output: a file if there is one input that is no folder, else a folder; ``-`` for stdout; ``None``:
-            beside each input, or stdout for stdin.
-        reads: suffixes to look for in folders.
+            beside each input, or stdout for stdin and for what lies in /dev.
+        reads: suffixes to look for in folders, and to replace in names.
         writes: suffix of the outputs.
         force: whether files may be overwritten.
+        skip_existing: whether inputs are left alone whose output is there.
 
     Raises:
         UsageError: inputs and output do not fit each other, or a file would be overwritten.
-        FileError: an input does not exist.
+        FileError: an input does not exist, or none can be read.
     """
     if STDIO in inputs:
         if len(inputs) > 1:
             raise UsageError("'-' (stdin) cannot be mixed with other inputs")
+        found = Inputs([], [], Counter())
         jobs = [Job(None, None if output in (None, STDIO) else _file(str(output), writes))]
     else:
-        files = find_inputs(inputs, reads)
-        if output == STDIO:
-            if len(files) > 1:
-                raise UsageError(f"only one file can go to stdout, got {len(files)}")
-            jobs = [Job(files[0][0], None)]
-        elif output is None:
-            jobs = [Job(file, file.with_suffix(writes)) for file, _ in files]
-        elif len(inputs) == 1 and Path(inputs[0]).is_file() and not _is_folder(output):
-            jobs = [Job(files[0][0], _file(output, writes))]
-        else:
-            if Path(output).is_file():
-                raise UsageError(f"-o must name a folder for {len(files)} inputs, but {output} is a file")
-            jobs = [Job(file, Path(output) / relative.with_suffix(writes)) for file, relative in files]
-    _check_targets(jobs, force=force)
-    return jobs
+        found = find_inputs(inputs, reads)
+        if not found.files:
+            raise FileError("; ".join(found.failures))
+        jobs = _pairs(inputs, found.files, output, reads, writes)
+    kept = _check_targets(jobs, force=force, skip_existing=skip_existing)
+    return Plan(kept, found.failures, found.left_out, len(jobs) - len(kept))
 
 
-def _is_folder(output: str) -> bool:
-    return output.endswith(os.sep) or Path(output).is_dir()
+def _pairs(
+    inputs: Sequence[str], files: list[tuple[Path, Path]], output: str | None, reads: Collection[str], writes: str
+) -> list[Job]:
+    first = files[0][0]
+    if output == STDIO:
+        if len(files) > 1:
+            raise UsageError(f"only one file can go to stdout, got {len(files)}")
+        return [Job(first, None)]
+    if output is None:
+        streams = [file for file, _ in files if str(file).startswith(_STREAM_FOLDERS)]
+        if streams and len(files) > 1:
+            raise UsageError(f"beside {streams[0]} nothing can be written; give -o FOLDER")
+        targets = _renamed([file for file, _ in files], reads, writes)
+        return (
+            [Job(first, None)]
+            if streams
+            else [Job(file, target) for (file, _), target in zip(files, targets, strict=True)]
+        )
+    kind = _kind(Path(output))
+    if (
+        len(inputs) == 1
+        and _kind(Path(inputs[0])) in ("file", "stream")
+        and not output.endswith(os.sep)
+        and kind != "folder"
+    ):
+        return [Job(first, _file(output, writes))]
+    if kind in ("file", "stream"):
+        raise UsageError(f"-o must name a folder for {len(files)} inputs, but {printable(output)} is a file")
+    targets = _renamed([Path(output) / relative for _, relative in files], reads, writes)
+    return [Job(file, target) for (file, _), target in zip(files, targets, strict=True)]
+
+
+def _renamed(names: Sequence[Path], reads: Collection[str], writes: str) -> list[Path]:
+    """Return the outputs' names: a known suffix is replaced, where that would make two names one it is kept."""
+    whole = {number for number, name in enumerate(names) if name.suffix.lower() not in reads}
+    while True:
+        targets = [
+            name.with_name(name.name + writes) if number in whole else name.with_suffix(writes)
+            for number, name in enumerate(names)
+        ]
+        times = Counter(targets)
+        clashing = {number for number, target in enumerate(targets) if times[target] > 1} - whole
+        if not clashing:
+            return targets
+        whole |= clashing
+
+
+def _kind(path: Path) -> str:
+    """Return "folder", "file", "stream" (a pipe, a device, a socket), or "" where there is nothing.
+
+    Raises:
+        FileError: that cannot be found out.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, ValueError) as err:
+        reason = err.strerror if isinstance(err, OSError) else str(err)
+        raise FileError(f"{printable(path)}: {reason}") from err
+    return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "stream"
 
 
 def _file(output: str, suffix: str) -> Path:
     path = Path(output)
-    if path.suffix.lower() != suffix:
-        raise UsageError(f"-o must end in {suffix}, or be a folder with a / at its end; got {output}")
+    if _kind(path) != "stream" and path.suffix.lower() != suffix:
+        raise UsageError(f"-o must end in {suffix}, or be a folder with a / at its end; got {printable(output)}")
     return path
 
 
-def _check_targets(jobs: Sequence[Job], *, force: bool) -> None:
+def _check_targets(jobs: Sequence[Job], *, force: bool, skip_existing: bool) -> list[Job]:
     taken: dict[Path, Job] = {}
     for job in jobs:
         if job.target is None:
@@ -152,9 +259,28 @@ def _check_targets(jobs: Sequence[Job], *, force: bool) -> None:
                 raise UsageError("refusing to write binary data to a terminal; redirect it or give -o FILE")
             continue
         if job.target in taken:
-            raise UsageError(f"{taken[job.target].name} and {job.name} would both become {job.target}")
+            raise UsageError(
+                f"{taken[job.target].name} and {job.name} would both become {printable(job.target)}; "
+                "give the folder that holds both, which keeps its shape, or do one after the other"
+            )
         taken[job.target] = job
-    existing = [target for target in taken if target.exists()]
-    if existing and not force:
-        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
-        raise UsageError(f"{existing[0]}{more} exists; give --force to overwrite")
+    there = {target for target in taken if _kind(target) in ("file", "folder")}
+    if there and not force and not skip_existing:
+        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
+        first = next(target for target in taken if target in there)
+        raise UsageError(f"{printable(first)}{more} exists; give --force to overwrite or --skip-existing to go on")
+    return [job for job in jobs if job.target not in there] if skip_existing else list(jobs)
+
+
+def _write_stdout(data: bytes) -> None:
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:
+        raise FileError("cannot write to stdout: it is closed")
+    try:
+        buffer.write(data)
+        buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as err:
+        streams.abandon_stdout()
+        raise FileError(f"cannot write to stdout: {err.strerror or err}") from err

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
-import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from manypath.errors import ManypathError
-from manypath_cli.exits import EXPLANATION, ExitCode, UsageError, exit_code
+from manypath_cli import streams
+from manypath_cli.exits import EXPLANATION, OURS, ExitCode, UsageError, exit_code
+from manypath_cli.printable import printable_lines
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 _DESCRIPTION = """\
 One picture, one bitstream, many paths: encode a picture once, and let each decoder choose whether it
@@ -28,7 +31,7 @@ examples:
 
 """
 
-_OURS = {"manypath", "manypath_api", "manypath_cli", "manypath_lab", "manypath_services"}
+_OURS = {"manypath", "manypath_api", "manypath_cli", "manypath_lab", "manypath_pictures", "manypath_services"}
 
 
 class Command(NamedTuple):
@@ -51,7 +54,6 @@ COMMANDS = {
     "inspect": Command("manypath_cli.inspect", "what bitstreams say of themselves", "codec"),
     "models": Command("manypath_cli.models", "the models that are here, their digests and shapes", "codec"),
     "serve": Command("manypath_cli.serve", "run the encoder, decoder or worker service", "demo"),
-    "token": Command("manypath_cli.access_token", "make a token for a caller without a certificate", "demo"),
     "demo": Command("manypath_cli.demo", "one picture through all services, on this machine", "demo"),
     "classifier": Command("manypath_cli.classifier", "build the worker's default classifier", "classifier"),
     "detector": Command("manypath_cli.detector", "export, install and measure the worker's object detector", "lab"),
@@ -65,13 +67,23 @@ COMMANDS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says so when its help cannot be printed; the library's own is silent."""
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        if file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
+
+
 def build_parser(requested: str | None) -> argparse.ArgumentParser:
     """Return the parser; only the subcommand ``requested`` is imported, the others are only listed.
 
     Raises:
         ModuleNotFoundError: what the subcommand needs is not installed.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="manypath",
         description=_DESCRIPTION,
         epilog=_EXAMPLES + EXPLANATION,
@@ -98,27 +110,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         An ``ExitCode``. Anything that is not one of our errors leaves as a traceback, with exit code 1.
     """
+    streams.prepare()
     arguments = sys.argv[1:] if argv is None else list(argv)
     requested = next((argument for argument in arguments if not argument.startswith("-")), None)
     try:
         try:
+            _check_filled(arguments)
             args = build_parser(requested).parse_args(arguments)
             func: Callable[[argparse.Namespace], int | None] = args.func
             code = int(func(args) or ExitCode.OK)
             sys.stdout.flush()
             return code
+        except SystemExit:  # help was printed, perhaps into a buffer
+            sys.stdout.flush()
+            raise
         except ModuleNotFoundError as err:
             raise _not_installed(requested, err) from err
-    except ManypathError as err:
-        print(f"manypath: error: {err}", file=sys.stderr)
+    except OURS as err:
+        print(f"manypath: error: {printable_lines(str(err))}", file=sys.stderr)
         return exit_code(err)
     except KeyboardInterrupt:
         print("manypath: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has left. Python would complain once more when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has left
+        streams.abandon_stdout()
         return ExitCode.UNEXPECTED
+    except OSError as err:
+        if not streams.is_of_stdout(err):
+            raise
+        streams.abandon_stdout()
+        print(f"manypath: error: cannot write to stdout: {err.strerror}", file=sys.stderr)
+        return ExitCode.REQUEST
+
+
+def _check_filled(arguments: Sequence[str]) -> None:
+    """Refuse empty arguments: as a path, nothing would be the current folder.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for number, argument in enumerate(arguments, 1):
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            what = f"{argument} has no value" if argument else f"argument {number} is empty"
+            raise UsageError(f"{what}; is a variable not set? The current folder is .")
 
 
 def _not_installed(requested: str | None, err: ModuleNotFoundError) -> Exception:

@@ -22,7 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pairs(inputs: list[str], output: str | None = None, *, force: bool = False) -> dict[str, str]:
-    jobs = plan(inputs, output, reads=READS, writes=".mpa", force=force)
+    jobs = plan(inputs, output, reads=READS, writes=".mpa", force=force).jobs
     return {str(job.source or "-"): str(job.target or "-") for job in jobs}
 
 
@@ -79,10 +79,31 @@ def test_inputs_and_output_that_do_not_fit_are_a_usage_error(
         pairs(inputs, output)
 
 
-def test_two_files_that_would_become_one_are_a_usage_error(folder: Path) -> None:
+def test_names_that_would_clash_keep_their_suffix(folder: Path) -> None:
     (folder / "a.png").write_bytes(b"x")
-    with pytest.raises(UsageError, match="would both become"):
-        pairs(["a.jpg", "a.png"], "out")
+    (folder / "a.jpg.png").write_bytes(b"x")
+    assert pairs(["a.jpg", "a.png", "b.png"], "out") == {
+        "a.jpg": "out/a.jpg.mpa",
+        "a.png": "out/a.png.mpa",
+        "b.png": "out/b.mpa",
+    }
+    assert pairs(["a.jpg", "a.png", "a.jpg.png"], "out")["a.jpg.png"] == "out/a.jpg.png.mpa"
+
+
+def test_only_a_known_suffix_is_replaced(folder: Path) -> None:
+    for name in ("cam.0001", "cam.0002", "cam1.2024-05-01T10.00.00"):
+        (folder / name).write_bytes(b"x")
+    assert pairs(["cam*"], "out") == {
+        "cam.0001": "out/cam.0001.mpa",
+        "cam.0002": "out/cam.0002.mpa",
+        "cam1.2024-05-01T10.00.00": "out/cam1.2024-05-01T10.00.00.mpa",
+    }
+
+
+def test_two_files_of_one_name_that_would_become_one_are_a_usage_error(folder: Path) -> None:
+    (folder / "trip" / "a.jpg").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"would both become out/a\.jpg\.mpa; give the folder"):
+        pairs(["a.jpg", "trip/a.jpg"], "out")
 
 
 def test_an_existing_file_is_only_overwritten_by_force(folder: Path) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from manypath.codec import Codec
-from manypath_cli.pictures import write_png
+from manypath_pictures.writer import write_png
 from tests.cli.conftest import pixels, save_picture
 
 ROOT = Path(__file__).parents[2]
@@ -122,3 +124,56 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path: Path) -> None:
     assert done.stderr.decode() == (
         "manypath: error: 'manypath encode' needs 'torch', which is not installed; pip install 'manypath[codec]'\n"
     )
+
+
+def shell(script: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run a line of a shell in which $M is the command."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    command = shlex.join(COMMAND)
+    return subprocess.run(
+        ["bash", "-c", f'm() {{ {command} "$@"; }}; {script}'],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("m inspect - <&-", "stdin: cannot read: it is closed"),
+        ("m inspect a.mpa > /dev/full", "cannot write to stdout: No space left on device"),
+        ("m inspect a.mpa >&-", "cannot write to stdout"),
+        (
+            "m decode a.mpa -o - --model tiny-random --quiet > /dev/full",
+            "cannot write to stdout: No space left on device",
+        ),
+        ("m decode a.mpa -o - --model tiny-random --quiet >&-", "cannot write to stdout"),
+        ("m models --help > /dev/full", "cannot write to stdout: No space left on device"),
+    ],
+)
+def test_a_standard_stream_that_is_closed_or_full_is_one_line_and_exit_code_3(
+    tmp_path: Path, script: str, says: str
+) -> None:
+    (tmp_path / "a.mpa").write_bytes(Codec.load("tiny-random").encode(np.zeros((8, 8, 3), np.uint8)))
+    done = shell(script, tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert says in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_closed_streams_do_no_harm_to_files(tmp_path: Path) -> None:
+    """The files that a command opens would otherwise get the numbers of the streams, and what is printed to them."""
+    save_picture(tmp_path / "a.png")
+    done = shell("m encode a.png --model tiny-random <&- >&- 2>&-", tmp_path)
+    assert done.returncode == 0
+    assert (tmp_path / "a.mpa").read_bytes() == Codec.load("tiny-random").encode(pixels(tmp_path / "a.png"))
+
+
+def test_a_terminal_without_unicode_gets_every_name(tmp_path: Path) -> None:
+    (tmp_path / "grüße.mpa").write_bytes(Codec.load("tiny-random").encode(np.zeros((8, 8, 3), np.uint8)))
+    done = shell("PYTHONIOENCODING=ascii m inspect grüße.mpa", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert rb"gr\xfc\xdfe.mpa" in done.stdout

@@ -11,7 +11,6 @@ from importlib.metadata import version as installed_version
 from typing import TypeVar
 
 from manypath_services.common import logs, process
-from manypath_services.common.errors import TlsError, TokenFileError
 from manypath_services.common.settings import ServiceSettings, SettingsError
 
 EXIT_STARTED = 0
@@ -49,7 +48,7 @@ def run(service: str, settings_class: type[_Settings], serve: Callable[[_Setting
 
     try:
         asyncio.run(body())
-    except (OSError, StartError, TlsError, TokenFileError) as err:
+    except (OSError, StartError) as err:
         _log.error("cannot start: %s", err)
         return EXIT_CANNOT_START
     return EXIT_STARTED

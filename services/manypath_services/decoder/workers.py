@@ -15,8 +15,6 @@ from manypath_api.v1 import codec_pb2 as pb
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.common import logs
 from manypath_services.common.errors import UnsupportedError
-from manypath_services.common.security import client_security
-from manypath_services.common.tls import Renewed
 from manypath_services.decoder import answers
 from manypath_services.decoder.settings import DecoderSettings, WorkerAddress
 from manypath_services.inference.client import (
@@ -68,10 +66,7 @@ class Workers:
     def __init__(self, settings: DecoderSettings, metrics: CodecMetrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._clients: dict[WorkerAddress, Renewed[InferenceClient]] = {}
-        self._security = client_security(
-            settings, metrics, tls=settings.workers_tls, token_file=settings.workers_token_file
-        )
+        self._clients: dict[WorkerAddress, InferenceClient] = {}
 
     @property
     def tasks(self) -> list[str]:
@@ -164,21 +159,13 @@ class Workers:
             await client.close()
 
     def _client(self, address: WorkerAddress) -> InferenceClient:
-        renewed = self._clients.get(address)
-        if renewed is None:
-            renewed = Renewed(
-                lambda credentials: InferenceClient(
-                    address.target,
-                    address.model,
-                    timeout_seconds=self._settings.worker_timeout_seconds,
-                    credentials=credentials,
-                ),
-                InferenceClient.close,
-                certificates=self._security.certificates,
-                token=self._security.token,
+        client = self._clients.get(address)
+        if client is None:  # made late: a channel belongs to the event loop that runs
+            client = InferenceClient(
+                address.target, address.model, timeout_seconds=self._settings.worker_timeout_seconds
             )
-            self._clients[address] = renewed
-        return renewed.current()  # made late: a channel belongs to the event loop that runs
+            self._clients[address] = client
+        return client
 
 
 def _message(found: Found, request: pb.TaskRequest, image: Image, *, raw_mask: bool) -> pb.TaskResult:
