@@ -23,6 +23,7 @@ class DecodePath(enum.StrEnum):
     MSE = "mse"
     CLASSIFICATION = "classification"
     SEGMENTATION = "segmentation"
+    DETECTION = "detection"
 
 
 def is_side_name(name: str) -> bool:

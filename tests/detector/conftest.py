@@ -9,6 +9,7 @@ from manypath_lab.detector.boxes import OnnxDetector
 from manypath_lab.detector.export import build_graph
 from manypath_lab.detector.weights import load_detector
 
+REFERENCE = Path(__file__).with_name("reference.npz")
 Reference = dict[str, np.ndarray]
 
 
@@ -25,5 +26,5 @@ def detector(graph: bytes) -> OnnxDetector:
 @pytest.fixture(scope="session")
 def reference() -> Reference:
     """Outputs of the original graph on two photos (of the finer maps every 8th and 4th cell), and the final boxes."""
-    with np.load(Path(__file__).with_name("reference.npz")) as file:
+    with np.load(REFERENCE) as file:
         return dict(file)

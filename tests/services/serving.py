@@ -137,6 +137,7 @@ class RunningWorker:
             host="127.0.0.1", port=0, metrics_port=0, models=repository, max_batch=4, queue_limit=8, drain_seconds=0
         )
         self._loop = loop
+        self.repository = repository
         metrics = WorkerMetrics("test")
         self._compute = Compute(metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds)
         models = load_repository(repository)

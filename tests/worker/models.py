@@ -142,3 +142,70 @@ def slow_graph() -> onnx.GraphProto:
             helper.make_tensor("shape", TensorProto.INT64, [2], [1, 1]),
         ],
     )
+
+
+def boxes_graph(names: tuple[str, ...] = ("boxes", "scores", "classes", "count")) -> onnx.GraphProto:
+    """A detector that always finds four things: the whole picture, as sure as it is light, and three fixed squares.
+
+    Of its five rows the last is none, which only `count` says.
+    """
+    boxes, scores, classes, count = names
+    fixed = [[2.0, 4.0, 12.0, 14.0], [1.0, 1.0, 5.0, 5.0], [-3.0, 0.0, 9.0, 9999.0], [7.0, 7.0, 8.0, 8.0]]
+    floats, ints = TensorProto.FLOAT, TensorProto.INT64
+    return helper.make_graph(
+        [
+            helper.make_node("Shape", ["image"], ["extent"], start=1, end=3),
+            helper.make_node("Gather", ["extent", "turn"], ["sides"]),
+            helper.make_node("Cast", ["sides"], ["far"], to=floats),
+            helper.make_node("Concat", ["zeros", "far"], ["corners"], axis=0),
+            helper.make_node("Unsqueeze", ["corners", "zero"], ["first"]),
+            helper.make_node("Concat", ["first", "fixed"], ["all"], axis=0),
+            helper.make_node("Unsqueeze", ["all", "zero"], [boxes]),
+            helper.make_node("Cast", ["image"], ["x"], to=floats),
+            helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
+            helper.make_node("Div", ["mean", "white"], ["light"]),
+            helper.make_node("Unsqueeze", ["light", "one"], ["column"]),
+            helper.make_node("Concat", ["column", "rest"], [scores], axis=1),
+            helper.make_node("Identity", ["kinds"], [classes]),
+            helper.make_node("Identity", ["four"], [count]),
+        ],
+        "boxes",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, "H", "W", 3])],
+        [
+            helper.make_tensor_value_info(boxes, floats, [1, 5, 4]),
+            helper.make_tensor_value_info(scores, floats, [1, 5]),
+            helper.make_tensor_value_info(classes, floats, [1, 5]),
+            helper.make_tensor_value_info(count, floats, [1, 1]),
+        ],
+        initializer=[
+            helper.make_tensor("turn", ints, [2], [1, 0]),
+            helper.make_tensor("zero", ints, [1], [0]),
+            helper.make_tensor("one", ints, [1], [1]),
+            helper.make_tensor("axes", ints, [3], [1, 2, 3]),
+            helper.make_tensor("zeros", floats, [2], [0.0, 0.0]),
+            helper.make_tensor("fixed", floats, [4, 4], [value for row in fixed for value in row]),
+            helper.make_tensor("white", floats, [], [255.0]),
+            helper.make_tensor("rest", floats, [1, 4], [0.9, 0.25, 0.6, 1.0]),
+            helper.make_tensor("kinds", floats, [1, 5], [0.0, 1.0, 1.0, 2.0, 0.0]),
+            helper.make_tensor("four", floats, [1, 1], [4.0]),
+        ],
+    )
+
+
+def rows_graph() -> onnx.GraphProto:
+    """A detector for pictures of 8x6 pixels with one output, a row of six for each box, filled up with zeros."""
+    rows = [[1.0, 2.0, 3.0, 6.0, 0.8, 3.0], [0.0, 0.0, 6.0, 8.0, 0.5, 0.0], [0.0] * 6]
+    return helper.make_graph(
+        [
+            helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+            helper.make_node("Mul", ["most", "zero"], ["nothing"]),
+            helper.make_node("Add", ["found", "nothing"], ["output0"]),
+        ],
+        "rows",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 8, 6])],
+        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 3, 6])],
+        initializer=[
+            helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0]),
+            helper.make_tensor("found", TensorProto.FLOAT, [1, 3, 6], [value for row in rows for value in row]),
+        ],
+    )

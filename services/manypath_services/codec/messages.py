@@ -25,12 +25,14 @@ _NAMES: Mapping[int, str] = {
     pb.PATH_MSE: DecodePath.MSE.value,
     pb.PATH_CLASSIFICATION: DecodePath.CLASSIFICATION.value,
     pb.PATH_SEGMENTATION: DecodePath.SEGMENTATION.value,
+    pb.PATH_DETECTION: DecodePath.DETECTION.value,
 }
 _NUMBERS: Mapping[str, pb.Path] = {
     DecodePath.PERCEPTUAL.value: pb.PATH_PERCEPTUAL,
     DecodePath.MSE.value: pb.PATH_MSE,
     DecodePath.CLASSIFICATION.value: pb.PATH_CLASSIFICATION,
     DecodePath.SEGMENTATION.value: pb.PATH_SEGMENTATION,
+    DecodePath.DETECTION.value: pb.PATH_DETECTION,
 }
 _MAIN = DecodePath.PERCEPTUAL.value
 

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
 
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_services.codec.messages import png_file
 from manypath_services.inference.client import ClassMap, Label, Output
+from manypath_services.inference.detection import BoxFound
 from manypath_services.inference.tensors import write_raw
 
 Image = npt.NDArray[np.uint8]
@@ -56,6 +59,46 @@ def segmentation(found: ClassMap, image: Image, *, raw: bool, overlay: bool) -> 
         ],
         overlay=png_file(tinted(image, colours[found.indexes])) if overlay else b"",
     )
+
+
+def detection(found: Sequence[BoxFound], image: Image, *, overlay: bool) -> pb.Detection:
+    """Return a detector's answer.
+
+    Args:
+        found: best first.
+        image: that the detector was shown, uint8 [H, W, 3].
+        overlay: the picture comes with its boxes, too.
+    """
+    boxes = [
+        pb.Box(
+            **dict(zip(("left", "top", "right", "bottom"), box.corners, strict=True)),
+            index=box.index,
+            name=box.name,
+            score=box.score,
+        )
+        for box in found
+    ]
+    return pb.Detection(boxes=boxes, overlay=png_file(with_boxes(image, found)) if overlay else b"")
+
+
+def with_boxes(image: Image, found: Sequence[BoxFound]) -> Image:
+    """Return a picture, uint8 [H, W, 3], with boxes, names and scores drawn in; the best box lies on top."""
+    height, width = image.shape[:2]
+    picture = PillowImage.fromarray(image)
+    draw = ImageDraw.Draw(picture)
+    line = max(1, min(height, width) // 200)
+    font = ImageFont.load_default(max(9, min(height, width) // 30))
+    colours = 128 + class_colours(256) // 2  # light enough for black letters
+    for box in reversed(found):
+        colour = tuple(colours[1 + box.index % 255].tolist())
+        draw.rectangle(box.corners, outline=colour, width=line)
+        text = f"{box.name or box.index} {box.score:.2f}"
+        left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+        x = min(max(0.0, box.corners[0]), max(0.0, width - right))
+        y = max(0.0, box.corners[1] - bottom)
+        draw.rectangle((x + left, y + top, x + right, y + bottom), fill=colour)
+        draw.text((x, y), text, fill="black", font=font)
+    return np.asarray(picture)
 
 
 def tensors(outputs: Mapping[str, Output]) -> pb.Tensors:

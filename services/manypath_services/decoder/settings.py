@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from manypath_services.codec.settings import CodecSettings
 from manypath_services.common.client import check_target
 from manypath_services.common.settings import settings_for
+from manypath_services.inference.detection import DetectorTensors
 
 _TASK = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # as the names of paths: a task takes the path called as it is
 _ADDRESS = re.compile(r"(?P<target>.+:\d{1,5})/(?P<model>[^/]+)")
@@ -39,7 +40,7 @@ class DecoderSettings(CodecSettings):
     workers: Mapping[str, str] = Field(
         default_factory=dict,
         description='Worker of each task, as JSON: {"classification": "host:port/model"}; '
-        "classification, segmentation, or a name of your own.",
+        "classification, segmentation, detection, or a name of your own.",
     )
     worker_timeout_seconds: float = Field(
         10.0, gt=0, le=600, description="Longest wait for a worker; the caller's deadline may be earlier."
@@ -50,6 +51,19 @@ class DecoderSettings(CodecSettings):
         le=16384,
         description="Longest side, in pixels, of what a segmenter of any size is shown; larger pictures are shrunk for "
         "it, and the mask is enlarged again.",
+    )
+    detector_side: int = Field(
+        640,
+        ge=32,
+        le=16384,
+        description="Longest side, in pixels, of what a detector of any size is shown; boxes come back in pixels of "
+        "the picture all the same.",
+    )
+    detector_tensors: Mapping[str, str] = Field(
+        default_factory=dict,
+        description="How a detector of your own calls its outputs where they are not called boxes, scores, classes and "
+        'count, as JSON: {"boxes": "det_boxes", "count": "num_dets"}; "rows" for one tensor [1, N, 6] of left, top, '
+        "right, bottom, score, class.",
     )
 
     @field_validator("workers")
@@ -65,6 +79,19 @@ class DecoderSettings(CodecSettings):
                 raise ValueError(f'the worker of {task} must be "host:port/model"; got {address!r}')
             check_target(match["target"])
         return workers
+
+    @field_validator("detector_tensors")
+    @classmethod
+    def _check_tensors(cls, tensors: Mapping[str, str]) -> Mapping[str, str]:
+        unknown = sorted(set(tensors) - set(DetectorTensors._fields))
+        if unknown:
+            raise ValueError(f"a detector's tensors are {', '.join(DetectorTensors._fields)}; got {', '.join(unknown)}")
+        return tensors
+
+    @property
+    def detector_names(self) -> DetectorTensors:
+        """Return how a detector's outputs are called."""
+        return DetectorTensors(**self.detector_tensors)
 
     def worker(self, task: str) -> WorkerAddress | None:
         """Return where the worker of ``task`` is; None if none is configured."""

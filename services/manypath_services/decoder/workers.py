@@ -18,7 +18,9 @@ from manypath_services.common.errors import UnsupportedError
 from manypath_services.decoder import answers
 from manypath_services.decoder.settings import DecoderSettings, WorkerAddress
 from manypath_services.inference.client import (
+    BoxesFound,
     ClassMap,
+    Detect,
     InferenceClient,
     InferenceError,
     InferenceUnavailable,
@@ -26,16 +28,26 @@ from manypath_services.inference.client import (
     Label,
     Output,
 )
+from manypath_services.inference.detection import MIN_SCORE, MOST_BOXES
 
 Image = npt.NDArray[np.uint8]
-_NAMES = {pb.TASK_CLASSIFICATION: DecodePath.CLASSIFICATION.value, pb.TASK_SEGMENTATION: DecodePath.SEGMENTATION.value}
+_NAMES = {
+    pb.TASK_CLASSIFICATION: DecodePath.CLASSIFICATION.value,
+    pb.TASK_SEGMENTATION: DecodePath.SEGMENTATION.value,
+    pb.TASK_DETECTION: DecodePath.DETECTION.value,
+}
 _NUMBERS = {name: number for number, name in _NAMES.items()}
-_KINDS = {DecodePath.CLASSIFICATION.value: Kind.CLASSIFIER, DecodePath.SEGMENTATION.value: Kind.SEGMENTER}
-_MAX_LABELS = 1000
+_KINDS = {
+    DecodePath.CLASSIFICATION.value: Kind.CLASSIFIER,
+    DecodePath.SEGMENTATION.value: Kind.SEGMENTER,
+    DecodePath.DETECTION.value: Kind.DETECTOR,
+}
+_MAX_LABELS = 1000  # and boxes
+_MAX_CLASSES, _MAX_CLASS_NAME = 1000, 200  # of a request
 _DEFAULT_LABELS = 5
 
 
-Found = list[Label] | ClassMap | dict[str, Output]
+Found = list[Label] | ClassMap | BoxesFound | dict[str, Output]
 
 
 class _Call(TypedDict):
@@ -86,6 +98,7 @@ class Workers:
                 number = pb.Task.Name(request.task) if request.task in pb.Task.values() else str(request.task)
                 raise RequestError(f"task is {number} and task_name {request.task_name[:40]!r}; give one of them")
             name = request.task_name
+        _check_wishes(request)
         if name in self._settings.workers:
             return name
         have = ", ".join(self.tasks) or "none"
@@ -146,11 +159,21 @@ class Workers:
         def call() -> _Call:
             return {"timeout_seconds": max(0.001, until - time.perf_counter()), "request_id": logs.request_id.get()}
 
-        kind = _KINDS.get(task) or await client.kind(timeout_seconds=call()["timeout_seconds"])
+        tensors = self._settings.detector_names
+        kind = _KINDS.get(task) or await client.kind(detector=tensors, timeout_seconds=call()["timeout_seconds"])
         if kind is Kind.CLASSIFIER:
             return await client.classify(image, min(request.top_k or _DEFAULT_LABELS, _MAX_LABELS), **call())
         if kind is Kind.SEGMENTER:
             return await client.segment(image, longest_side=self._settings.segmenter_side, **call())
+        if kind is Kind.DETECTOR:
+            question = Detect(
+                self._settings.detector_side,
+                min_score=request.min_score if request.HasField("min_score") else MIN_SCORE,
+                classes=request.classes,
+                most=min(request.top_k or MOST_BOXES, _MAX_LABELS),
+                tensors=tensors,
+            )
+            return await client.detect(image, question, **call())
         return await client.infer(image, **call())
 
     async def close(self) -> None:
@@ -168,10 +191,23 @@ class Workers:
         return client
 
 
+def _check_wishes(request: pb.TaskRequest) -> None:
+    """Refuse what no detector can be asked, before anything is decoded."""
+    if request.HasField("min_score") and not 0.0 <= request.min_score <= 1.0:
+        raise RequestError(f"min_score must be in [0, 1], got {request.min_score}")
+    if len(request.classes) > _MAX_CLASSES or any(len(name) > _MAX_CLASS_NAME for name in request.classes):
+        raise RequestError(
+            f"classes must be at most {_MAX_CLASSES} names of at most {_MAX_CLASS_NAME} characters, "
+            f"got {len(request.classes)}"
+        )
+
+
 def _message(found: Found, request: pb.TaskRequest, image: Image, *, raw_mask: bool) -> pb.TaskResult:
     if isinstance(found, ClassMap):
         segmentation = answers.segmentation(found, image, raw=raw_mask, overlay=request.overlay)
         return pb.TaskResult(segmentation=segmentation)
+    if isinstance(found, BoxesFound):
+        return pb.TaskResult(detection=answers.detection(found.boxes, image, overlay=request.overlay))
     if isinstance(found, dict):
         return pb.TaskResult(tensors=answers.tensors(found))
     return pb.TaskResult(classification=answers.classification(found))

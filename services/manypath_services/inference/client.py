@@ -22,6 +22,7 @@ from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
 from manypath_services.common.client import INFERENCE_SERVICE, channel_options, open_channel
 from manypath_services.common.errors import ServiceError
 from manypath_services.common.settings import MESSAGE_BYTES
+from manypath_services.inference.detection import BoxesFound, Detect, DetectorTensors
 from manypath_services.inference.picture_input import Normalisation, PictureInput, PictureInputError
 from manypath_services.inference.tasks import (
     AnswerError,
@@ -37,7 +38,18 @@ from manypath_services.inference.tasks import (
 )
 from manypath_services.inference.tensors import TensorError, read_tensor, write_raw
 
-__all__ = ["ClassMap", "InferenceClient", "InferenceError", "InferenceUnavailable", "Kind", "Label", "Output"]
+__all__ = [
+    "BoxesFound",
+    "ClassMap",
+    "Detect",
+    "DetectorTensors",
+    "InferenceClient",
+    "InferenceError",
+    "InferenceUnavailable",
+    "Kind",
+    "Label",
+    "Output",
+]
 
 _UNAVAILABLE = (
     grpc.StatusCode.UNAVAILABLE,
@@ -129,15 +141,20 @@ class InferenceClient:
             return False
         return bool(response.ready)
 
-    async def kind(self, *, timeout_seconds: float | None = None) -> Kind:
-        """What the model is, by its outputs.
+    async def kind(
+        self,
+        *,
+        detector: DetectorTensors = DetectorTensors(),  # noqa: B008  immutable
+        timeout_seconds: float | None = None,
+    ) -> Kind:
+        """What the model is, by its outputs; a model that has those called as a `detector`'s is one.
 
         Raises:
             InferenceUnavailable: the server is not there, overloaded or too slow.
             InferenceError: the model is not there, or does not take pictures.
         """
         model = await self._describe_model(self._deadline(timeout_seconds))
-        return kind_of(model.outputs)
+        return Kind.DETECTOR if detector.wanted(model.outputs) else kind_of(model.outputs)
 
     async def classify(
         self, image: Image, top_k: int = 5, *, timeout_seconds: float | None = None, request_id: str = ""
@@ -176,6 +193,12 @@ class InferenceClient:
         its own to that size; the mask is enlarged again.
         """
         return await self._ask(Segment(longest_side), image, timeout_seconds, request_id)
+
+    async def detect(
+        self, image: Image, question: Detect, *, timeout_seconds: float | None = None, request_id: str = ""
+    ) -> BoxesFound:
+        """Asks where things are in a picture; see `classify`."""
+        return await self._ask(question, image, timeout_seconds, request_id)
 
     async def infer(
         self, image: Image, *, timeout_seconds: float | None = None, request_id: str = ""

@@ -87,6 +87,7 @@ class Kind(enum.Enum):
 
     CLASSIFIER = "classifier"
     SEGMENTER = "segmenter"
+    DETECTOR = "detector"
     OTHER = "other"
 
 
@@ -214,8 +215,8 @@ class Segment(NamedTuple):
         indexes = PillowImage.fromarray(array.astype(np.uint8))
         if indexes.size != (width, height):
             indexes = indexes.resize((width, height), PillowImage.Resampling.NEAREST)
-        names = _strings(outputs[0], CLASS_NAMES)
-        return ClassMap(np.asarray(indexes), names, _colours(_strings(outputs[0], CLASS_COLOURS)))
+        names = strings(outputs[0], CLASS_NAMES)
+        return ClassMap(np.asarray(indexes), names, _colours(strings(outputs[0], CLASS_COLOURS)))
 
 
 class Everything(NamedTuple):
@@ -262,8 +263,12 @@ def _listed(outputs: Sequence[Metadata]) -> dict[str, str]:
     return {tensor.name: tensor.datatype for tensor in outputs}
 
 
-def _strings(output: Output, parameter: str) -> tuple[str, ...]:
-    """Return a JSON list of strings; empty if it was not sent."""
+def strings(output: Output, parameter: str) -> tuple[str, ...]:
+    """Return a parameter that is a JSON list of strings; empty if it was not sent.
+
+    Raises:
+        AnswerError: it is something else.
+    """
     text = output.parameters[parameter].string_param if parameter in output.parameters else "[]"
     try:
         found = json.loads(text)

@@ -44,8 +44,9 @@ def infer(model: Model, request: pb.ModelInferRequest, *, max_batch: int) -> pb.
     for (name, top_k), result in zip(wanted, results, strict=True):
         array = _best_classes(result, model.labels, top_k) if top_k else result
         output = response.outputs.add(name=name, datatype=datatype_of(array), shape=array.shape)
-        if model.manifest.task == "segmentation":  # indexes mean nothing without names
+        if model.manifest.task in ("segmentation", "detection"):  # indexes mean nothing without names
             output.parameters[CLASS_NAMES].string_param = json.dumps(model.labels, ensure_ascii=False)
+        if model.manifest.task == "segmentation":
             output.parameters[CLASS_COLOURS].string_param = json.dumps(model.colours)
         response.raw_output_contents.append(write_raw(array))
     return response

@@ -94,7 +94,7 @@ class Manifest(BaseModel):
     name: str = Field(min_length=1)
     version: str = "1"
     platform: str = "onnxruntime_onnx"
-    task: Literal["classification", "segmentation", "other"] = "other"
+    task: Literal["classification", "segmentation", "detection", "other"] = "other"
     inputs: tuple[TensorSpec, ...] = Field(min_length=1)
     outputs: tuple[TensorSpec, ...] = Field(min_length=1)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")

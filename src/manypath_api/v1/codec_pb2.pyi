@@ -17,12 +17,14 @@ class Path(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PATH_MSE: _ClassVar[Path]
     PATH_CLASSIFICATION: _ClassVar[Path]
     PATH_SEGMENTATION: _ClassVar[Path]
+    PATH_DETECTION: _ClassVar[Path]
 
 class Task(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     TASK_UNSPECIFIED: _ClassVar[Task]
     TASK_CLASSIFICATION: _ClassVar[Task]
     TASK_SEGMENTATION: _ClassVar[Task]
+    TASK_DETECTION: _ClassVar[Task]
 
 class PictureFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -34,9 +36,11 @@ PATH_PERCEPTUAL: Path
 PATH_MSE: Path
 PATH_CLASSIFICATION: Path
 PATH_SEGMENTATION: Path
+PATH_DETECTION: Path
 TASK_UNSPECIFIED: Task
 TASK_CLASSIFICATION: Task
 TASK_SEGMENTATION: Task
+TASK_DETECTION: Task
 PICTURE_FORMAT_UNSPECIFIED: PictureFormat
 PICTURE_FORMAT_PNG: PictureFormat
 PICTURE_FORMAT_RAW: PictureFormat
@@ -82,20 +86,24 @@ class PathRequest(_message.Message):
     def __init__(self, path: _Optional[_Union[Path, str]] = ..., task_share: _Optional[float] = ..., path_name: _Optional[str] = ..., score_maps: _Optional[bool] = ...) -> None: ...
 
 class TaskRequest(_message.Message):
-    __slots__ = ("task", "task_share", "top_k", "task_name", "path_name", "overlay")
+    __slots__ = ("task", "task_share", "top_k", "task_name", "path_name", "overlay", "min_score", "classes")
     TASK_FIELD_NUMBER: _ClassVar[int]
     TASK_SHARE_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     TASK_NAME_FIELD_NUMBER: _ClassVar[int]
     PATH_NAME_FIELD_NUMBER: _ClassVar[int]
     OVERLAY_FIELD_NUMBER: _ClassVar[int]
+    MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
     task: Task
     task_share: float
     top_k: int
     task_name: str
     path_name: str
     overlay: bool
-    def __init__(self, task: _Optional[_Union[Task, str]] = ..., task_share: _Optional[float] = ..., top_k: _Optional[int] = ..., task_name: _Optional[str] = ..., path_name: _Optional[str] = ..., overlay: _Optional[bool] = ...) -> None: ...
+    min_score: float
+    classes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, task: _Optional[_Union[Task, str]] = ..., task_share: _Optional[float] = ..., top_k: _Optional[int] = ..., task_name: _Optional[str] = ..., path_name: _Optional[str] = ..., overlay: _Optional[bool] = ..., min_score: _Optional[float] = ..., classes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Route(_message.Message):
     __slots__ = ("asked", "used", "fallback", "task_share", "asked_name", "used_name")
@@ -209,6 +217,32 @@ class Segmentation(_message.Message):
     overlay: bytes
     def __init__(self, mask: _Optional[_Union[Mask, _Mapping]] = ..., classes: _Optional[_Iterable[_Union[SegmentClass, _Mapping]]] = ..., overlay: _Optional[bytes] = ...) -> None: ...
 
+class Box(_message.Message):
+    __slots__ = ("left", "top", "right", "bottom", "index", "name", "score")
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_FIELD_NUMBER: _ClassVar[int]
+    BOTTOM_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    left: float
+    top: float
+    right: float
+    bottom: float
+    index: int
+    name: str
+    score: float
+    def __init__(self, left: _Optional[float] = ..., top: _Optional[float] = ..., right: _Optional[float] = ..., bottom: _Optional[float] = ..., index: _Optional[int] = ..., name: _Optional[str] = ..., score: _Optional[float] = ...) -> None: ...
+
+class Detection(_message.Message):
+    __slots__ = ("boxes", "overlay")
+    BOXES_FIELD_NUMBER: _ClassVar[int]
+    OVERLAY_FIELD_NUMBER: _ClassVar[int]
+    boxes: _containers.RepeatedCompositeFieldContainer[Box]
+    overlay: bytes
+    def __init__(self, boxes: _Optional[_Iterable[_Union[Box, _Mapping]]] = ..., overlay: _Optional[bytes] = ...) -> None: ...
+
 class Tensor(_message.Message):
     __slots__ = ("name", "datatype", "shape", "data")
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -228,7 +262,7 @@ class Tensors(_message.Message):
     def __init__(self, tensors: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ...) -> None: ...
 
 class TaskResult(_message.Message):
-    __slots__ = ("task", "route", "model", "worker_seconds", "classification", "segmentation", "tensors", "task_name")
+    __slots__ = ("task", "route", "model", "worker_seconds", "classification", "segmentation", "tensors", "detection", "task_name")
     TASK_FIELD_NUMBER: _ClassVar[int]
     ROUTE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -236,6 +270,7 @@ class TaskResult(_message.Message):
     CLASSIFICATION_FIELD_NUMBER: _ClassVar[int]
     SEGMENTATION_FIELD_NUMBER: _ClassVar[int]
     TENSORS_FIELD_NUMBER: _ClassVar[int]
+    DETECTION_FIELD_NUMBER: _ClassVar[int]
     TASK_NAME_FIELD_NUMBER: _ClassVar[int]
     task: Task
     route: Route
@@ -244,8 +279,9 @@ class TaskResult(_message.Message):
     classification: Classification
     segmentation: Segmentation
     tensors: Tensors
+    detection: Detection
     task_name: str
-    def __init__(self, task: _Optional[_Union[Task, str]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., model: _Optional[str] = ..., worker_seconds: _Optional[float] = ..., classification: _Optional[_Union[Classification, _Mapping]] = ..., segmentation: _Optional[_Union[Segmentation, _Mapping]] = ..., tensors: _Optional[_Union[Tensors, _Mapping]] = ..., task_name: _Optional[str] = ...) -> None: ...
+    def __init__(self, task: _Optional[_Union[Task, str]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., model: _Optional[str] = ..., worker_seconds: _Optional[float] = ..., classification: _Optional[_Union[Classification, _Mapping]] = ..., segmentation: _Optional[_Union[Segmentation, _Mapping]] = ..., tensors: _Optional[_Union[Tensors, _Mapping]] = ..., detection: _Optional[_Union[Detection, _Mapping]] = ..., task_name: _Optional[str] = ...) -> None: ...
 
 class EncodeRequest(_message.Message):
     __slots__ = ("picture", "rate")
