@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from manypath_cli.service_process import ServiceProcess
 
 _DESCRIPTION = """\
-Start two workers (a classifier and a segmenter), a decoder and an encoder as processes of their own on free ports of
-this machine, send them real photos as a camera would, and show what came of it: one bitstream, its picture along each
-path, bytes, quality, labels, masks and milliseconds per stage. Without --picture it is scikit-image's photo of a coffee
-cup (CC0, by Rachel Michetti) for the classifier, and a pagoda (CC BY 2.0, by danielbuechele) for both.
+Start three workers (a classifier, a segmenter, a detector), a decoder and an encoder as processes of their own on
+free ports of this machine, send them real photos as a camera would, and show what came of it: one bitstream, its
+picture along each path, bytes, quality, labels, masks, boxes and milliseconds per stage. Without --picture it is
+scikit-image's photo of a coffee cup (CC0, by Rachel Michetti) for classifier and detector, and a pagoda (CC BY 2.0, by
+danielbuechele) for all three.
 """
 
 _EXAMPLES = """\
@@ -37,7 +38,7 @@ examples:
   manypath demo --keep            leaves the services up, and says how to call and scrape them
 """
 
-_MAX_PATHS = 16  # pictures and tasks of one request: each task on each path, and each path's picture
+_MAX_PATHS = 32  # pictures and tasks of one request: each task on each path, and each path's picture
 
 
 class Services(NamedTuple):
@@ -45,6 +46,7 @@ class Services(NamedTuple):
 
     classifier: ServiceProcess
     segmenter: ServiceProcess
+    detector: ServiceProcess
     decoder: ServiceProcess
     encoder: ServiceProcess
 
@@ -100,13 +102,13 @@ def demo(args: argparse.Namespace) -> int:
     from manypath_pictures.reader import read_picture
 
     images = {shot.name: read_picture(shot.file) for shot in shots}
-    _say("building or finding the classifier and the segmenter")
+    _say("building or finding the classifier, the segmenter and the detector")
     models = _models()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was started is ended
-    _say("starting two workers, a decoder and an encoder")
+    _say("starting three workers, a decoder and an encoder")
     begun = time.perf_counter()
     with _services(args.model, args.threads, models) as services:
-        _say(f"all four say SERVING after {time.perf_counter() - begun:.1f} s")
+        _say(f"all five say SERVING after {time.perf_counter() - begun:.1f} s")
         reports: list[Report] = []
         files: list[Path] = []
         for shot in shots:
@@ -125,13 +127,13 @@ def _show(
     services: Services, models: Mapping[str, Model], shot: Shot, image: Image, args: argparse.Namespace
 ) -> tuple[Report, list[Path]]:
     """Send one photo, print what came of it, and write its pictures."""
-    from manypath_cli.demo_camera import CLASSIFICATION, SEGMENTATION, look_at, take
+    from manypath_cli.demo_camera import look_at, take
     from manypath_cli.demo_pictures import JPEG, ORIGINAL, beside_jpeg, panels, write_pictures
     from manypath_cli.demo_report import print_shot
 
     report = take(services.encoder.target, shot, quality=args.quality, repeat=args.repeat)
     jpeg = beside_jpeg(image, len(report.bitstream))
-    targets = {CLASSIFICATION: services.classifier.target, SEGMENTATION: services.segmenter.target}
+    targets = _targets(services.classifier, services.segmenter, services.detector)
     workers = {task: (targets[task], models[task].name) for task in shot.tasks}
     untouched = look_at(workers, {ORIGINAL: image} | ({JPEG: jpeg.image} if jpeg else {}))
     shown = panels(image, report, jpeg, untouched)
@@ -145,33 +147,41 @@ def _say(what: str) -> None:
 
 def _shots(picture: Path | None) -> list[Shot]:
     """Return the photos and what is asked about each."""
-    from manypath_cli.demo_camera import CLASSIFICATION, SEGMENTATION, Shot
+    from manypath_cli.demo_camera import CLASSIFICATION, DETECTION, TASKS, Shot
 
-    both = (CLASSIFICATION, SEGMENTATION)
     if picture is None:
         coffee = (resources.files("skimage") / "data" / "coffee.png").read_bytes()
         pagoda = (resources.files("manypath_cli") / "photos" / "pagoda.jpg").read_bytes()
-        return [Shot("coffee", coffee, (CLASSIFICATION,)), Shot("pagoda", pagoda, both)]
+        return [Shot("coffee", coffee, (CLASSIFICATION, DETECTION)), Shot("pagoda", pagoda, TASKS)]
     try:
-        return [Shot(re.sub(r"[^\w.-]", "_", picture.stem) or "photo", picture.read_bytes(), both)]
+        return [Shot(re.sub(r"[^\w.-]", "_", picture.stem) or "photo", picture.read_bytes(), TASKS)]
     except OSError as err:
         raise FileError(f"cannot read {picture}: {err.strerror}") from err
 
 
 def _models() -> dict[str, Model]:
     """Return the worker's model of each task, built if it is not in the cache."""
-    from manypath_cli.demo_camera import CLASSIFICATION, SEGMENTATION
+    from manypath_cli.demo_camera import CLASSIFICATION, DETECTION, SEGMENTATION
     from manypath_lab.classifier.export import export_classifier
+    from manypath_lab.detector.export import export_detector
     from manypath_lab.segmenter.export import export_segmenter
 
-    folders = {CLASSIFICATION: export_classifier().folder, SEGMENTATION: export_segmenter().folder}
+    exports = {CLASSIFICATION: export_classifier(), SEGMENTATION: export_segmenter(), DETECTION: export_detector()}
+    folders = {task: export.folder for task, export in exports.items()}
     return {task: Model(folder.parent, folder.name) for task, folder in folders.items()}
+
+
+def _targets(*workers: ServiceProcess) -> dict[str, str]:
+    """Return the address of each task's worker; they come in the tasks' order."""
+    from manypath_cli.demo_camera import TASKS
+
+    return {task: worker.target for task, worker in zip(TASKS, workers, strict=True)}
 
 
 @contextmanager
 def _services(model: str, threads: int, models: Mapping[str, Model]) -> Iterator[Services]:
-    """Run the four services, wired to each other, for as long as the block lasts."""
-    from manypath_cli.demo_camera import CLASSIFICATION, SEGMENTATION
+    """Run the five services, wired to each other, for as long as the block lasts."""
+    from manypath_cli.demo_camera import CLASSIFICATION, DETECTION, SEGMENTATION
     from manypath_cli.service_process import ServiceProcess
 
     with ExitStack() as ends:
@@ -182,12 +192,12 @@ def _services(model: str, threads: int, models: Mapping[str, Model]) -> Iterator
         def start_worker(task: str) -> ServiceProcess:
             return start("worker", models=models[task].repository, only=json.dumps([models[task].name]))
 
-        classifier, segmenter = start_worker(CLASSIFICATION), start_worker(SEGMENTATION)
-        targets = {CLASSIFICATION: classifier.target, SEGMENTATION: segmenter.target}
+        classifier, segmenter, detector = map(start_worker, (CLASSIFICATION, SEGMENTATION, DETECTION))
+        targets = _targets(classifier, segmenter, detector)
         workers = {task: f"{target}/{models[task].name}" for task, target in targets.items()}
         decoder = start("decoder", model=model, workers=json.dumps(workers), max_paths=_MAX_PATHS)
         encoder = start("encoder", model=model, uplink=decoder.target)
-        services = Services(classifier, segmenter, decoder, encoder)
+        services = Services(classifier, segmenter, detector, decoder, encoder)
         for process in services:
             process.wait_ready()
         yield services

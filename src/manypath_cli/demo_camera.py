@@ -21,13 +21,16 @@ from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_services.common.client import ENCODER_SERVICE, channel_options, open_blocking_channel
 from manypath_services.decoder import answers
-from manypath_services.inference.client import InferenceClient
+from manypath_services.inference.client import Detect, InferenceClient
 
 Image = npt.NDArray[np.uint8]
 Labels = list[tuple[str, float]]  # name and probability, best first
 
 PATHS = tuple(path.value for path in DecodePath)
 CLASSIFICATION, SEGMENTATION = DecodePath.CLASSIFICATION.value, DecodePath.SEGMENTATION.value
+DETECTION = DecodePath.DETECTION.value
+TASKS = (CLASSIFICATION, SEGMENTATION, DETECTION)
+_DETECTOR_SIDE = 640  # pixels, as the decoder's setting has it
 _SECONDS = 60.0  # of one call, before the demo gives up
 _TOP_K = 5
 
@@ -58,12 +61,16 @@ class Look(NamedTuple):
         mask: class of each pixel, uint8 [H, W]; None if the segmenter was not asked.
         overlay: the picture under the mask's colours, uint8 [H, W, 3].
         classes: share and colour of each class, by name.
+        boxes: best first; None if the detector was not asked.
+        boxed: the picture with its boxes drawn in, uint8 [H, W, 3].
     """
 
     labels: Labels = []  # noqa: RUF012  (never changed)
     mask: Image | None = None
     overlay: Image | None = None
     classes: Sequence[pb.SegmentClass] = ()
+    boxes: Sequence[pb.Box] | None = None
+    boxed: Image | None = None
 
 
 class Taken(NamedTuple):
@@ -173,9 +180,12 @@ def look_at(workers: Mapping[str, tuple[str, str]], images: Mapping[str, Image])
                     if task == CLASSIFICATION:
                         labels = [(label.name, label.score) for label in await client.classify(image, _TOP_K)]
                         looks[name] = looks[name]._replace(labels=labels)
-                    else:
+                    elif task == SEGMENTATION:
                         found = answers.segmentation(await client.segment(image), image, raw=False, overlay=True)
                         looks[name] = _segmented(looks[name], found)
+                    else:
+                        boxes = (await client.detect(image, Detect(_DETECTOR_SIDE))).boxes
+                        looks[name] = _detected(looks[name], answers.detection(boxes, image, overlay=True))
         return looks
 
     return asyncio.run(ask())
@@ -214,13 +224,19 @@ def _look(results: Iterable[pb.TaskResult]) -> Look:
     for result in results:
         if result.HasField("classification"):
             look = look._replace(labels=[(label.name, label.score) for label in result.classification.labels])
-        else:
+        elif result.HasField("segmentation"):
             look = _segmented(look, result.segmentation)
+        else:
+            look = _detected(look, result.detection)
     return look
 
 
 def _segmented(look: Look, found: pb.Segmentation) -> Look:
     return look._replace(mask=_image(found.mask.png), overlay=_image(found.overlay), classes=tuple(found.classes))
+
+
+def _detected(look: Look, found: pb.Detection) -> Look:
+    return look._replace(boxes=tuple(found.boxes), boxed=_image(found.overlay))
 
 
 def _stages(responses: Sequence[pb.ProcessResponse]) -> dict[tuple[str, str], float]:

@@ -119,8 +119,8 @@ def side_by_side(shown: Sequence[Panel]) -> PillowImage.Image:
     """Return the panels as one picture, three in a row."""
     height, width = shown[0].image.shape[:2]
     lines = max(len(column) for panel in shown for column in _columns(panel))
-    masks = any(panel.look.overlay is not None for panel in shown)
-    cell = _TITLE + height + masks * (height + _GAP // 2) + lines * _LINE + 2 * _GAP
+    drawn = max(len(_drawn(panel)) for panel in shown)
+    cell = _TITLE + height + drawn * (height + _GAP // 2) + lines * _LINE + 2 * _GAP
     rows = -(-len(shown) // _COLUMNS)
     columns = min(_COLUMNS, len(shown))
     canvas = PillowImage.new("RGB", (columns * (width + _GAP) + _GAP, rows * cell + _GAP), "white")
@@ -134,9 +134,9 @@ def side_by_side(shown: Sequence[Panel]) -> PillowImage.Image:
         top += _TITLE
         canvas.paste(PillowImage.fromarray(panel.image), (left, top))
         top += height
-        if panel.look.overlay is not None:
+        for picture in _drawn(panel):
             top += _GAP // 2
-            canvas.paste(PillowImage.fromarray(panel.look.overlay), (left, top))
+            canvas.paste(PillowImage.fromarray(picture), (left, top))
             top += height
         columns_below = [column for column in _columns(panel) if column]
         for across, column in enumerate(columns_below):
@@ -147,6 +147,11 @@ def side_by_side(shown: Sequence[Panel]) -> PillowImage.Image:
                     draw.rectangle((x, y + 4, x + 13, y + 17), colour)
                 draw.text((x + 20 * bool(colour), y), _fitting(text, width // len(columns_below)), "black", font=small)
     return canvas
+
+
+def _drawn(panel: Panel) -> list[Image]:
+    """Return what the workers found, drawn over the picture."""
+    return [picture for picture in (panel.look.overlay, panel.look.boxed) if picture is not None]
 
 
 def _columns(panel: Panel) -> list[list[tuple[str, str]]]:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from manypath_cli.demo_camera import CLASSIFICATION, PATHS, SEGMENTATION, Report
+from manypath_api.v1 import codec_pb2 as pb
+from manypath_cli.demo_camera import CLASSIFICATION, DETECTION, PATHS, SEGMENTATION, Report
 from manypath_cli.demo_pictures import JPEG, ORIGINAL, Panel
+from manypath_lab.detector.agreement import count
+from manypath_lab.detector.boxes import Boxes
 
 _SHOWN_METRICS = (
     "grpc_server_handled_total",
@@ -17,6 +20,7 @@ _SHOWN_METRICS = (
     "manypath_codec_rate_bpp_sum",
     "manypath_queue_depth",
 )
+_SHOWN_BOXES = 12
 _COLUMN = 36  # characters of a column of labels
 
 
@@ -28,18 +32,30 @@ def print_shot(report: Report, shown: Sequence[Panel]) -> None:
     header = f"  {'':<34}{'':<36}"
     if SEGMENTATION in report.models:
         header += f"{'mask as the original':<22}"
+    if DETECTION in report.models:
+        header += f"{'boxes, of which as the original':<33}"
     print((header + (report.models.get(CLASSIFICATION, ""))).rstrip())
     reference = shown[0].look.mask
     for panel in shown:
         line = f"  {panel.title:<34}{panel.facts:<36}"
         if reference is not None and panel.look.mask is not None:
             line += f"{f'{np.mean(panel.look.mask == reference):.1%}':<22}"
+        if panel.look.boxes is not None:
+            same = count(_boxes(panel.look.boxes), _boxes(shown[0].look.boxes or ())).both
+            line += f"{f'{len(panel.look.boxes)}, {same}':<33}"
         if panel.look.labels:
             name, score = panel.look.labels[0]
             line += f"{score:6.1%} {name}"
         print(line.rstrip())
     _print_labels(report, shown)
     _print_classes(report, shown)
+    _print_boxes(report, shown)
+
+
+def _boxes(found: Sequence[pb.Box]) -> Boxes:
+    corners = np.array([(box.left, box.top, box.right, box.bottom) for box in found], np.float32).reshape(-1, 4)
+    scores, classes = [box.score for box in found], [box.index for box in found]
+    return Boxes(corners, np.array(scores, np.float32), np.array(classes, np.int32))
 
 
 def _print_labels(report: Report, shown: Sequence[Panel]) -> None:
@@ -60,6 +76,15 @@ def _print_classes(report: Report, shown: Sequence[Panel]) -> None:
     classes = sorted((one for one in panel.look.classes if one.share >= 0.005), key=lambda one: -one.share)
     print(f"  {report.models[SEGMENTATION]}, on the path {panel.title}")
     print("    " + ", ".join(f"{one.name or one.index} {one.share:.1%}" for one in classes))
+
+
+def _print_boxes(report: Report, shown: Sequence[Panel]) -> None:
+    panel = _column(DETECTION, shown)
+    if panel is None or panel.look.boxes is None:
+        return
+    print(f"  {report.models[DETECTION]}, on the path {panel.title}")
+    named = [f"{box.name or box.index} {box.score:.2f}" for box in panel.look.boxes[:_SHOWN_BOXES]]
+    print("    " + (", ".join(named) or "nothing found"))
 
 
 def _column(name: str, shown: Sequence[Panel]) -> Panel | None:

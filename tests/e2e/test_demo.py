@@ -46,20 +46,30 @@ def test_the_demo_shows_paths_labels_masks_times_and_metrics_and_ends_what_it_st
             status_of(target)
 
     facts = inspect((out / "photo.mpa").read_bytes())
-    assert said.count(f"{facts.bytes:,} bytes, {facts.bpp:.3f} bpp") == 4
-    assert re.findall(r"^  (\w+): fallback to main", said, re.MULTILINE) == ["mse", "classification", "segmentation"]
-    for path in ("perceptual", "mse", "classification", "segmentation"):
+    assert said.count(f"{facts.bytes:,} bytes, {facts.bpp:.3f} bpp") == 5
+    sides = ["mse", "classification", "segmentation", "detection"]
+    assert re.findall(r"^  (\w+): fallback to main", said, re.MULTILINE) == sides
+    for path in ("perceptual", *sides):
         with Image.open(out / f"photo-{path}.png") as reconstruction:
             assert reconstruction.size == (160, 120)
     with Image.open(out / "photo-side-by-side.png") as together:
         assert together.width > 3 * 160
-        assert together.height > 4 * 120
-    for stage in ("analysis", "coding", "synthesis", "efficientnet-lite0", "street-segmenter", "end to end, answers"):
+        assert together.height > 6 * 120
+    for stage in (
+        "analysis",
+        "coding",
+        "synthesis",
+        "efficientnet-lite0",
+        "street-segmenter",
+        "nanodet-g",
+        "end to end, answers",
+    ):
         assert re.search(rf"{stage}.* \d+\.\d\n", said), stage
     assert len(re.findall(r"^     +\d+\.\d% \S", said, re.MULTILINE)) == 5
     assert "mask as the original" in said
+    assert "boxes, of which as the original" in said
     assert "manypath_codec_rate_bpp_sum perceptual = " in said
-    assert len(re.findall(r"http://127\.0\.0\.1:\d+/metrics", said)) == 4
+    assert len(re.findall(r"http://127\.0\.0\.1:\d+/metrics", said)) == 5
 
 
 def status_of(target):
