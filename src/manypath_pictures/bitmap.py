@@ -16,6 +16,16 @@ _DIGITS = 7  # of one of them
 
 
 def dissect_bmp(data: bytes) -> Parts:
+    """Return a BMP as it is; raises as ``bmp_size``."""
+    return Parts("BMP", *bmp_size(data), data)
+
+
+def dissect_ppm(data: bytes) -> Parts:
+    """Return a PPM as it is; raises as ``ppm_size``."""
+    return Parts("PPM", *ppm_size(data), data)
+
+
+def bmp_size(data: bytes) -> tuple[int, int]:
     """Read a BMP's size.
 
     Raises:
@@ -27,10 +37,10 @@ def dissect_bmp(data: bytes) -> Parts:
         width, height = number(data, 18, 4, "little"), number(data, 22, 4, "little")
     if height >= 2**31:  # from the top down
         height = 2**32 - height
-    return Parts("BMP", width, height, data)
+    return width, height
 
 
-def dissect_ppm(data: bytes) -> Parts:
+def ppm_size(data: bytes) -> tuple[int, int]:
     """Read a PBM's, PGM's or PPM's size and largest value.
 
     Raises:
@@ -44,4 +54,4 @@ def dissect_ppm(data: bytes) -> Parts:
     numbers = list(map(int, words))
     if wanted == 3 and numbers[2] > 255:
         raise DepthError(f"samples up to {numbers[2]} have more than 8 bits, 8 are coded; convert the picture first")
-    return Parts("PPM", numbers[0], numbers[1], data)
+    return numbers[0], numbers[1]

@@ -15,12 +15,13 @@ from manypath_pictures.errors import (
     PictureFormatError,
     PictureLimitError,
 )
-from manypath_pictures.parts import MOST_PARTS, Parts, number
+from manypath_pictures.parts import Parts, number
 
 MOST_SCANS = 100
 """Scans of one JPEG: each is a pass over the whole picture. Progressive files have about 10, the longest known 64."""
 
-_SOI, _EOI, _SOS, _DRI = 0xD8, 0xD9, 0xDA, 0xDD
+_MOST_SEGMENTS = 4096  # of up to 64 KiB each
+_SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _END = b"\xff\xd9"
 _BARE = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})  # markers without a segment
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -41,6 +42,32 @@ class _Frame(NamedTuple):
     components: tuple[int, ...]
 
 
+class _Header(NamedTuple):
+    """What comes before the first scan.
+
+    Attributes:
+        kept: segments for the library.
+        metadata: what was read of the others.
+        frame: sizes and components.
+        end: where the first scan begins.
+    """
+
+    kept: bytes
+    metadata: _Metadata
+    frame: _Frame
+    end: int
+
+
+def stored_size(data: bytes) -> tuple[int, int]:
+    """Return width and height as the frame header says them.
+
+    Raises:
+        PictureError: as ``dissect``, for what comes before the first scan.
+    """
+    frame = _read_header(data).frame
+    return frame.width, frame.height
+
+
 def dissect(data: bytes) -> Parts:
     """Take a JPEG apart; of several pictures in one file (MPO), the first.
 
@@ -53,10 +80,25 @@ def dissect(data: bytes) -> Parts:
         DepthError: it has more than 8 bits a sample.
         PictureLimitError: it has too many segments or scans.
     """
+    kept, metadata, frame, start = _read_header(data)
+    scans, ended = _scans(data, start, frame)
+    return Parts(
+        "JPEG",
+        frame.width,
+        frame.height,
+        kept + scans,
+        metadata.exif,
+        metadata.xmp,
+        metadata.profile(),
+        ended,
+    )
+
+
+def _read_header(data: bytes) -> _Header:
     kept, metadata = [b"\xff\xd8"], _Metadata()
     frame: _Frame | None = None
     position = 2
-    for _ in range(MOST_PARTS):
+    for _ in range(_MOST_SEGMENTS):
         found = _MARKER.search(data, position)
         if found is None or found[1][0] == _EOI:
             raise PictureDamagedError("the picture is damaged: the JPEG ends before its first scan")
@@ -75,21 +117,10 @@ def dissect(data: bytes) -> Parts:
             frame = _read_frame(marker, body)
         kept.append(data[position - 4 - len(body) : position])
     else:
-        raise PictureLimitError(f"a JPEG has at most {MOST_PARTS} segments here; strip its metadata first")
+        raise PictureLimitError(f"a JPEG has at most {_MOST_SEGMENTS} segments here; strip its metadata first")
     if frame is None:
         raise PictureDamagedError("the picture is damaged: the JPEG has no frame header before its first scan")
-    scans, ended = _scans(data, found.start(), frame)
-    kept.append(scans)
-    return Parts(
-        "JPEG",
-        frame.width,
-        frame.height,
-        b"".join(kept),
-        metadata.exif,
-        metadata.xmp,
-        metadata.profile(),
-        ended,
-    )
+    return _Header(b"".join(kept), metadata, frame, found.start())
 
 
 def tails(pixels: bytes) -> Iterator[bytes]:
@@ -160,7 +191,7 @@ def _scans(data: bytes, start: int, frame: _Frame) -> tuple[bytes, bool]:
     """
     planes = _Planes(frame)
     position, scans = start, 0
-    for _ in range(MOST_PARTS):
+    for _ in range(_MOST_SEGMENTS):
         found = _MARKER_IN_SCAN.search(data, position)
         if found is None or found[1][0] == _SOI:  # the end of the file, or of the picture before another one
             end = len(data) if found is None else found.start()
@@ -181,7 +212,7 @@ def _scans(data: bytes, start: int, frame: _Frame) -> tuple[bytes, bool]:
             if marker == _SOS:
                 planes.take(data[position + 2 : position + length])
             position += length
-    raise PictureLimitError(f"a JPEG has at most {MOST_PARTS} segments here; save it anew")
+    raise PictureLimitError(f"a JPEG has at most {_MOST_SEGMENTS} segments here; save it anew")
 
 
 class _Planes:

@@ -19,6 +19,18 @@ _XMP = b"XML:com.adobe.xmp\0"
 _RAW_EXIF = b"Raw profile type exif\0"
 
 
+def stored_size(data: bytes) -> tuple[int, int]:
+    """Return width and height as the header says them.
+
+    Raises:
+        PictureDamagedError: there is no header.
+        DepthError: it has 16 bits a sample.
+    """
+    if data[12:16] != b"IHDR":
+        raise PictureDamagedError("the picture is damaged: a PNG begins with its header")
+    return _read_header(data[16 : 16 + number(data, 8, 4)])
+
+
 def dissect(data: bytes) -> Parts:
     """Take a PNG apart.
 

@@ -45,6 +45,26 @@ _SOURCES: Mapping[str, Callable[[io.BytesIO], Image.Image]] = {
     "BMP": BmpImagePlugin.BmpImageFile,
     "PPM": PpmImagePlugin.PpmImageFile,
 }
+
+
+class _Format(NamedTuple):
+    """How a format is taken apart."""
+
+    stored_size: Callable[[bytes], tuple[int, int]]
+    dissect: Callable[[bytes], Parts]
+
+
+_WEBP = _Format(webp.stored_size, webp.dissect)
+_READ: Mapping[bytes, _Format] = {
+    b"\xff\xd8": _Format(jpeg.stored_size, jpeg.dissect),
+    png.SIGNATURE: _Format(png.stored_size, png.dissect),
+    b"RIFF": _WEBP,
+    b"BM": _Format(bitmap.bmp_size, bitmap.dissect_bmp),
+    **dict.fromkeys(
+        (b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b"\t\n\v\f\r "),
+        _Format(bitmap.ppm_size, bitmap.dissect_ppm),
+    ),
+}
 _MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK"})
 _OTHERS = (
     (0, b"GIF8", "GIF"),
@@ -62,7 +82,7 @@ _OTHERS = (
 
 
 class Size(NamedTuple):
-    """Width and height in pixels, of the picture as it comes out: turned upright."""
+    """Width and height in pixels, as they are stored: before a picture is turned upright."""
 
     width: int
     height: int
@@ -115,27 +135,39 @@ def read_indexes(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Samples:
         return np.array(picture, dtype=np.uint8)
 
 
-def picture_size(data: bytes) -> Size:
-    """Return the size of a picture file without decoding it.
+def stored_size(data: bytes) -> Size:
+    """Return the size that a picture file claims, at the cost of reading its header: to refuse, or to plan work.
 
     Raises:
-        PictureError: its kind, header or size is refused; see ``read_picture``.
+        PictureError: its format, its header or its sides are refused; see ``read_picture``.
     """
-    parts = _dissect(data, MAX_PIXELS)
-    sides = (parts.width, parts.height)
-    return Size(*(sides if orientation(parts.exif, parts.xmp) < 5 else sides[::-1]))
+    data = _bytes(data)
+    size = Size(*_format(data).stored_size(data))
+    check_size(size, MAX_PIXELS)
+    return size
 
 
 def _dissect(data: bytes, max_pixels: int) -> Parts:
-    parts = _dissector(data := _bytes(data))(data)
-    if not (1 <= parts.width <= MAX_SIDE and 1 <= parts.height <= MAX_SIDE):
-        raise PictureLimitError(f"a picture's sides are 1..{MAX_SIDE} pixels, got {parts.width}x{parts.height}")
-    if parts.width * parts.height > max_pixels:
+    data = _bytes(data)
+    how = _format(data)
+    check_size(Size(*how.stored_size(data)), max_pixels)
+    return how.dissect(data)
+
+
+def check_size(size: Size, max_pixels: int) -> None:
+    """Refuse a size that is not accepted.
+
+    Raises:
+        PictureLimitError: a side is outside 1..16384 pixels, or there are more than ``max_pixels``.
+    """
+    width, height = size
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        raise PictureLimitError(f"a picture's sides are 1..{MAX_SIDE} pixels, got {width}x{height}")
+    if width * height > max_pixels:
         raise PictureLimitError(
-            f"a picture has at most {max_pixels} pixels here, got {parts.width}x{parts.height} = "
-            f"{parts.width * parts.height}; shrink it, or raise the limit"
+            f"a picture has at most {max_pixels} pixels here, got {width}x{height} = {width * height}; "
+            "shrink it, or raise the limit"
         )
-    return parts
 
 
 def _bytes(data: object) -> bytes:
@@ -149,17 +181,12 @@ def _bytes(data: object) -> bytes:
         ) from err
 
 
-def _dissector(data: bytes) -> Callable[[bytes], Parts]:
-    if data.startswith(b"\xff\xd8"):
-        return jpeg.dissect
-    if data.startswith(png.SIGNATURE):
-        return png.dissect
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return webp.dissect
-    if data.startswith(b"BM"):
-        return bitmap.dissect_bmp
-    if data[:1] == b"P" and data[1:2] in b"123456" and data[2:3].isspace():
-        return bitmap.dissect_ppm
+def _format(data: bytes) -> _Format:
+    found = next((how for begins, how in _READ.items() if data.startswith(begins)), None)
+    if found is _WEBP and data[8:12] != b"WEBP":
+        found = None
+    if found is not None:
+        return found
     what = next((f"it is {name}" for at, magic, name in _OTHERS if data[at:].startswith(magic)), None)
     if what is None:
         what = f"it begins with {data[:4].hex()}" if data else "it is empty"

@@ -11,7 +11,26 @@ from manypath_pictures.errors import AnimationError, PictureDamagedError
 from manypath_pictures.parts import MOST_PARTS, Parts, number
 
 _ALPHA, _ANIMATION = 0x10, 0x02  # flags of VP8X
+_MOST_LEADING = 64  # chunks before the frame
 _MASK = 0x3FFF  # 14 bits: a side of a frame
+
+
+def stored_size(data: bytes) -> tuple[int, int]:
+    """Return width and height of the frame, or of an animation.
+
+    Raises:
+        PictureDamagedError: there is no frame, or its header lies.
+    """
+    position = 12
+    for _ in range(_MOST_LEADING):
+        name, length = data[position : position + 4], number(data, position + 4, 4, "little")
+        if name in (b"VP8 ", b"VP8L"):
+            return _size(name, data[position + 8 : position + 18])
+        if name == b"VP8X" and number(data, position + 8, 1) & _ANIMATION:  # frames are inside of other chunks
+            width, height = (number(data, position + at, 3, "little") + 1 for at in (12, 15))
+            return width, height
+        position += 8 + length + length % 2
+    raise PictureDamagedError(f"the picture is damaged: the WebP holds no frame in its first {_MOST_LEADING} chunks")
 
 
 def dissect(data: bytes) -> Parts:

@@ -56,6 +56,13 @@ def with_segments(jpeg: bytes, *segments: bytes) -> bytes:
     return jpeg[:2] + b"".join(segments) + jpeg[2:]
 
 
+def many_scans(progressive: bytes, count: int) -> bytes:
+    """Return a progressive JPEG with so many scans more, each a pass over the whole picture for a few bytes."""
+    first = progressive.index(b"\xff\xda")
+    scan = b"\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x00\x00"
+    return progressive[:first] + scan * count + progressive[first:]
+
+
 def chunk(name: bytes, body: bytes) -> bytes:
     """Return a PNG chunk."""
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

@@ -13,6 +13,18 @@ from PIL import Image
 from manypath.bitstream import inspect
 from manypath.codec import Codec
 from manypath_api.v1 import codec_pb2 as pb
+from manypath_pictures.reader import read_picture
+from tests.pictures.files import (
+    many_scans,
+    orientation_entry,
+    saved,
+    scene,
+    segment,
+    tiff,
+    webp_that_claims,
+    wide_gamut_profile,
+    with_segments,
+)
 from tests.services.serving import MODEL, SECONDS, as_file, as_raw, photo, refusal
 
 
@@ -112,8 +124,8 @@ def test_capabilities_tell_model_and_limits(client, codec):
     told = client.GetCapabilities(pb.GetCapabilitiesRequest(), timeout=SECONDS)
     assert (told.model, told.model_digest, told.device) == (codec.name, codec.model_digest, "cpu")
     assert (told.min_quality, told.max_quality, told.quality_step) == (1.0, 8.0, 1 / 32)
-    assert told.max_pixels == 2**26
-    assert list(told.picture_formats) == ["JPEG", "PNG", "WEBP"]
+    assert told.max_pixels == 2**24
+    assert list(told.picture_formats) == ["JPEG", "PNG", "WEBP", "BMP", "PPM"]
     assert list(told.trained_paths) == [pb.PATH_PERCEPTUAL]
     assert list(told.path_names) == ["perceptual"]
     assert not told.has_uplink
@@ -154,16 +166,16 @@ def cut_file() -> pb.Picture:
     [
         (pb.Picture(), "no picture"),
         (pb.Picture(file=b""), "no picture"),
-        (pb.Picture(file=b"GIF89a" + bytes(100)), "none of JPEG, PNG, WEBP"),
-        (as_file(photo(8, 8), "GIF"), "none of JPEG, PNG, WEBP"),
+        (pb.Picture(file=b"GIF89a" + bytes(100)), "not a JPEG, PNG, WebP"),
+        (as_file(photo(8, 8), "GIF"), "not a JPEG, PNG, WebP"),
         (cut_file(), "damaged"),
         (animated(), "one frame, got 2"),
-        (sixteen_bits(), "8-bit"),
+        (sixteen_bits(), "16 bits a sample"),
         (transparent(), "transparent"),
         (pb.Picture(raw=pb.RawPicture(width=3, height=1, data=b"12345678")), "9 bytes"),
         (pb.Picture(raw=pb.RawPicture(width=0, height=5)), "1..16384"),
         (pb.Picture(raw=pb.RawPicture(width=2**31, height=2**31)), "1..16384"),
-        (png_that_claims(16384, 16384), "at most 67108864 pixels"),
+        (png_that_claims(16384, 16384), "at most 16777216 pixels"),
         (png_that_claims(2**31 - 1, 1), "1..16384"),
     ],
 )
@@ -171,6 +183,36 @@ def test_a_picture_that_cannot_be_is_an_invalid_argument_that_says_why(client, p
     error = refusal(client.Encode, pb.EncodeRequest(picture=picture))
     assert error.code().name == "INVALID_ARGUMENT"
     assert said in error.details()
+
+
+def odd_files() -> dict[str, bytes]:
+    jpeg = saved(scene(), "JPEG")
+    exif = tiff([(0x011A, 2, 4, b"odd\0"), orientation_entry(6)])
+    return {
+        "a resolution that is text": with_segments(jpeg, segment(0xE1, b"Exif\0\0" + exif)),
+        "no end marker": jpeg[:-2],
+        "CMYK": saved(Image.fromarray(scene()).convert("CMYK"), "JPEG"),
+        "a profile": saved(scene(), icc_profile=wide_gamut_profile()),
+        "BMP": saved(scene(), "BMP"),
+        "PPM": saved(scene(), "PPM"),
+    }
+
+
+@pytest.mark.parametrize("name", odd_files())
+def test_odd_files_are_read_by_the_rules_of_the_command_line(client, codec, name):
+    data = odd_files()[name]
+    assert encode(client, pb.Picture(file=data)).bitstream == codec.encode(read_picture(data))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [webp_that_claims(16_383, 4096), many_scans(saved(scene(), "JPEG", progressive=True), 16_000)],
+    ids=["38 bytes of WebP", "16,000 scans"],
+)
+def test_a_small_file_that_is_minutes_of_work_is_refused(client, data):
+    error = refusal(client.Encode, pb.EncodeRequest(picture=pb.Picture(file=data)))
+    assert error.code().name == "INVALID_ARGUMENT"
+    assert "at most" in error.details()
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as PillowImage
 
 from manypath.bitstream import StreamInfo
 from manypath.codec import Codec
 from manypath.errors import PathError
 from manypath.paths import DecodePath, check_path, check_task_share
 from manypath_api.v1 import codec_pb2 as pb
+from manypath_pictures.writer import FAST, write_png
 from manypath_services.common.errors import ReplySizeError
 
 Image = npt.NDArray[np.uint8]
@@ -143,10 +142,7 @@ def picture_message(image: Image, picture_format: int) -> pb.Picture:
 
 def png_file(samples: Image) -> bytes:
     """Return uint8 [H, W, 3], or [H, W] for grey, as a PNG file."""
-    file = io.BytesIO()
-    # level 1 takes a fifth of the default's time for a few percent more bytes
-    PillowImage.fromarray(samples).save(file, "PNG", compress_level=1)
-    return file.getvalue()
+    return write_png(samples, level=FAST)
 
 
 def score_map_files(scores: Iterable[npt.NDArray[np.float32]]) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from manypath_pictures.reader import SERVICE_MAX_PIXELS
 from manypath_services.common.settings import ServiceSettings
 
 
@@ -13,4 +14,4 @@ class CodecSettings(ServiceSettings):
     model: str = Field("edge", min_length=1, description="Shipped model's name, or a .safetensors file.")
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Where the network runs.")
     dtype: str = Field("float32", pattern="^(float32|bfloat16)$", description="Numbers of the transforms.")
-    max_pixels: int = Field(2**26, ge=1, le=2**28, description="Largest width times height of a picture.")
+    max_pixels: int = Field(SERVICE_MAX_PIXELS, ge=1, le=2**28, description="Largest width times height of a picture.")

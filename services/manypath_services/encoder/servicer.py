@@ -10,19 +10,19 @@ import grpc
 from manypath.bitstream import StreamInfo, inspect
 from manypath.codec import Codec, StageTimings
 from manypath.errors import BudgetError
-from manypath.quality import QUALITY_CODES
+from manypath.quality import LEVELS, QUALITY_STEPS
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
+from manypath_pictures.reader import FORMATS
 from manypath_services.codec.messages import facts_message, path_names, path_numbers, timing_messages
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.codec.serving import CodecServicer
-from manypath_services.encoder.pictures import FORMATS, check_picture, read_picture
+from manypath_services.encoder.pictures import check_picture, read_picture
 from manypath_services.encoder.settings import EncoderSettings
 from manypath_services.encoder.uplink import Uplink
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 _NO_PATH = "none"  # a bitstream has no path yet: that is its decoder's choice
-_STEPS = 32  # of quality between two whole levels
 
 
 class _Rate(NamedTuple):
@@ -76,8 +76,8 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
             model_digest=codec.model_digest,
             device=codec.device,
             min_quality=1.0,
-            max_quality=1.0 + QUALITY_CODES / _STEPS,
-            quality_step=1 / _STEPS,
+            max_quality=float(LEVELS),
+            quality_step=1 / QUALITY_STEPS,
             max_pixels=self.settings.max_pixels,
             max_message_bytes=self.settings.max_message_bytes,
             picture_formats=FORMATS,
