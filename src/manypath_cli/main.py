@@ -54,6 +54,7 @@ COMMANDS = {
     "inspect": Command("manypath_cli.inspect", "what bitstreams say of themselves", "codec"),
     "models": Command("manypath_cli.models", "the models that are here, their digests and shapes", "codec"),
     "serve": Command("manypath_cli.serve", "run the encoder, decoder or worker service", "demo"),
+    "token": Command("manypath_cli.access_token", "make a token for a caller without a certificate", "demo"),
     "demo": Command("manypath_cli.demo", "one picture through all services, on this machine", "demo"),
     "classifier": Command("manypath_cli.classifier", "build the worker's default classifier", "classifier"),
     "detector": Command("manypath_cli.detector", "export, install and measure the worker's object detector", "lab"),

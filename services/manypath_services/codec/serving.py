@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Generic, TypeVar
 
 from manypath.codec import Codec
@@ -15,7 +16,12 @@ from manypath_services.common.entry import StartError
 from manypath_services.common.errors import NotReadyError
 from manypath_services.common.server import Server, until_signal
 
+_log = logging.getLogger(__name__)
 Settings = TypeVar("Settings", bound=CodecSettings)
+
+
+class SelfCheckStartError(StartError):
+    """This machine does not decode what it must."""
 
 
 class CodecServicer(Generic[Settings]):
@@ -63,7 +69,13 @@ async def serve_until_signal(server: Server, servicer: CodecServicer[Settings]) 
     signalled = asyncio.create_task(until_signal())
     await server.start()
     try:
-        await bring_up(server, servicer)
+        try:
+            await bring_up(server, servicer)
+        except SelfCheckStartError as err:
+            linger = servicer.settings.selfcheck_linger_seconds
+            _log.error("never ready, and gone in %.0f s: %s", linger, err)
+            await asyncio.wait({signalled}, timeout=linger)
+            raise
         await signalled
     finally:
         signalled.cancel()
@@ -79,6 +91,8 @@ async def bring_up(server: Server, servicer: CodecServicer[Settings]) -> None:
     """
     try:
         servicer.codec = await asyncio.to_thread(load_codec, servicer.settings, servicer.metrics)
-    except (ManypathError, SelfCheckError) as err:
+    except SelfCheckError as err:
+        raise SelfCheckStartError(str(err)) from err
+    except ManypathError as err:
         raise StartError(str(err)) from err
     await server.become_ready()

@@ -15,3 +15,9 @@ class CodecSettings(ServiceSettings):
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Where the network runs.")
     dtype: str = Field("float32", pattern="^(float32|bfloat16)$", description="Numbers of the transforms.")
     max_pixels: int = Field(SERVICE_MAX_PIXELS, ge=1, le=2**28, description="Largest width times height of a picture.")
+    selfcheck_linger_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="Seconds that a server whose self-check failed stays, never ready, so that the metric is seen.",
+    )

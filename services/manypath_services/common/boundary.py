@@ -12,7 +12,8 @@ from typing import Any
 
 import grpc
 
-from manypath_services.common import logs
+from manypath_services.common import admission, logs
+from manypath_services.common.admission import Admission
 from manypath_services.common.errors import ServiceError
 from manypath_services.common.metrics import ServiceMetrics
 from manypath_services.common.status import Codes, Status, status_of
@@ -34,14 +35,20 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
     Args:
         metrics: where calls are counted.
         refusal: the error that every new call now ends with; None while calls are welcome.
+        admission: names the caller of each call, or turns it away.
         codes: statuses of errors that are not ours.
     """
 
     def __init__(
-        self, metrics: ServiceMetrics, refusal: Callable[[], ServiceError | None], codes: Codes | None = None
+        self,
+        metrics: ServiceMetrics,
+        refusal: Callable[[], ServiceError | None],
+        admission: Admission,
+        codes: Codes | None = None,
     ) -> None:
         self._metrics = metrics
         self._refusal = refusal
+        self._admission = admission
         self._codes = codes
         self._under_way = 0
         self._idle = asyncio.Event()
@@ -82,6 +89,7 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         status = Status(grpc.StatusCode.OK, "")
         response = None
         try:
+            self._admission.admit(context)
             refusal = self._refusal()
             if refusal is not None:
                 raise refusal
@@ -118,6 +126,9 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         self._metrics.handled.labels(*labels, status.code.name).inc()
         self._metrics.handling.labels(*labels).observe(seconds)
         call = {"grpc_service": service, "grpc_method": method, "grpc_code": status.code.name}
+        caller = admission.caller.get()
+        if caller:
+            call["caller"] = caller
         _log.info("call", extra={**call, "details": status.details, "seconds": round(seconds, 6), "peer": peer})
 
 

@@ -11,6 +11,7 @@ from importlib.metadata import version as installed_version
 from typing import TypeVar
 
 from manypath_services.common import logs, process
+from manypath_services.common.errors import TlsError, TokenFileError
 from manypath_services.common.settings import ServiceSettings, SettingsError
 
 EXIT_STARTED = 0
@@ -48,7 +49,7 @@ def run(service: str, settings_class: type[_Settings], serve: Callable[[_Setting
 
     try:
         asyncio.run(body())
-    except (OSError, StartError) as err:
+    except (OSError, StartError, TlsError, TokenFileError) as err:
         _log.error("cannot start: %s", err)
         return EXIT_CANNOT_START
     return EXIT_STARTED

@@ -7,6 +7,9 @@
       StoppingError            UNAVAILABLE          the server is about to end; another one, or the next, will answer
       MessageError             INVALID_ARGUMENT     the message is malformed, or has more parts than a message may have
       OverloadedError          RESOURCE_EXHAUSTED   something is full; come again later
+      UnauthenticatedError     UNAUTHENTICATED      the caller has no token, or not one that is known
+      TlsError                 none                 certificates that cannot be used: start-up fails
+      TokenFileError           none                 likewise of tokens
       ExpiredError             DEADLINE_EXCEEDED    the deadline passed, or will pass, before the answer is there
       AbandonedError           CANCELLED            nobody waits for the answer any more
       UnsupportedError         FAILED_PRECONDITION  this server is not configured for what was asked
@@ -64,6 +67,20 @@ class OverloadedError(ServiceError):
     def __init__(self, message: str, pushback_seconds: float) -> None:
         super().__init__(message)
         self.pushback_seconds = pushback_seconds
+
+
+class UnauthenticatedError(ServiceError):
+    """The caller has no token, or not one that is known."""
+
+    code = StatusCode.UNAUTHENTICATED
+
+
+class TlsError(ServiceError):
+    """Certificates cannot be read, or do not belong together."""
+
+
+class TokenFileError(ServiceError):
+    """A file of tokens cannot be read, or makes no sense."""
 
 
 class ExpiredError(ServiceError):

@@ -1,9 +1,8 @@
-"""Prometheus metrics, on an HTTP port of their own; names and units pass ``promtool check metrics``."""
+"""Prometheus metrics; names and units pass ``promtool check metrics``."""
 
 from __future__ import annotations
 
-import threading
-from wsgiref.simple_server import WSGIServer
+from collections.abc import Callable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,7 +12,6 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
 )
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -62,16 +60,28 @@ class ServiceMetrics:
         )
         self.shed = Counter(
             "manypath_requests_shed_total",
-            "Requests dropped before compute: queue_full, expired or cancelled.",
+            "Requests dropped before compute: queue_full, expired, cancelled or caller_rate.",
             ("reason",),
             registry=registry,
         )
-        for reason in ("queue_full", "expired", "cancelled"):
+        for reason in ("queue_full", "expired", "cancelled", "caller_rate"):
             self.shed.labels(reason)
         self._build = Gauge(
             "manypath_build_info",
             "1, labelled with what is running.",
             ("service", "version", "model", "model_digest", "device"),
+            registry=registry,
+        )
+        self._expiry = Gauge(
+            "manypath_tls_certificate_expiry_timestamp_seconds",
+            "Unix time at which a certificate in use ends: the own one, and the first of the authorities trusted.",
+            ("certificate",),
+            registry=registry,
+        )
+        self.renewals = Counter(
+            "manypath_tls_renewals_total",
+            "Certificates read again after their files changed, by outcome: ok or failed.",
+            ("outcome",),
             registry=registry,
         )
         self._version = version
@@ -80,22 +90,6 @@ class ServiceMetrics:
         """Say what is loaded."""
         self._build.labels(self.service, self._version, model, model_digest, device).set(1)
 
-
-class MetricsServer:
-    """The HTTP port that Prometheus scrapes.
-
-    Attributes:
-        port: that it listens on.
-    """
-
-    def __init__(self, metrics: ServiceMetrics, host: str, port: int) -> None:
-        server, thread = start_http_server(port, addr=host, registry=metrics.registry)
-        self._server: WSGIServer = server
-        self._thread: threading.Thread = thread
-        self.port = int(server.server_port)
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def watch_expiry(self, certificate: str, expiry: Callable[[], float]) -> None:
+        """Show when a certificate ends; ``expiry`` is asked at each scrape."""
+        self._expiry.labels(certificate).set_function(expiry)

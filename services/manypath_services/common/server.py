@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any
@@ -13,13 +14,22 @@ from grpc import StatusCode, aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from manypath_services.common.admission import Admission
 from manypath_services.common.boundary import Boundary
 from manypath_services.common.errors import NotReadyError, ServiceError, StoppingError
-from manypath_services.common.metrics import MetricsServer, ServiceMetrics
-from manypath_services.common.settings import ServiceSettings
+from manypath_services.common.metrics import ServiceMetrics
+from manypath_services.common.metrics_server import MetricsServer
+from manypath_services.common.security import watch_certificates
+from manypath_services.common.settings import ServiceSettings, is_loopback
 from manypath_services.common.status import Codes
+from manypath_services.common.tls import server_credentials
+from manypath_services.common.tokens import TokenFile
 
 _log = logging.getLogger(__name__)
+
+
+LIVENESS = "liveness"
+"""Health's name for "the event loop turns": SERVING from the start, also where the server is not ready."""
 
 
 class _State(Enum):
@@ -32,11 +42,12 @@ class _State(Enum):
 # Seconds for which new calls are told that the server stops. gRPC cuts off calls that are on their way when a
 # port closes: their callers would see CANCELLED, which nobody retries.
 _FAREWELL_SECONDS = 0.1
+_SILENT_SECONDS = 30.0  # of the event loop, after which the process counts as dead
 _OTHER_CALLS = 256  # at once beside those that wait for compute: health watches, one a client, and the like
 
 
 class Server:
-    """One gRPC server and its metrics port.
+    """One gRPC server and its port for those who watch.
 
     Register servicers on ``grpc``, then ``start``, then ``become_ready`` when the model is loaded: until then
     health says NOT_SERVING and calls are refused as unavailable.
@@ -46,6 +57,9 @@ class Server:
         metrics: that the metrics port shows.
         services: full names, each with its health.
         codes: statuses of errors that are not ours, as the codec's.
+
+    Raises:
+        TlsError, TokenFileError: files that the settings name cannot be used.
 
     Attributes:
         grpc: where servicers are registered.
@@ -65,7 +79,10 @@ class Server:
         self._services = tuple(services)
         self._state = _State.LOADING
         self._metrics_server: MetricsServer | None = None
-        self._boundary = Boundary(metrics, self._refusal, codes)
+        self._certificates = watch_certificates(settings, metrics)
+        tokens = None if settings.token_file is None else TokenFile(settings.token_file)
+        admission = Admission(metrics, tokens=tokens, rate=settings.caller_rate)
+        self._boundary = Boundary(metrics, self._refusal, admission, codes)
         self.grpc = aio.server(
             interceptors=[self._boundary],
             # an outer guard for memory, each call holds its message; the queue's own limit gives the reason
@@ -74,7 +91,11 @@ class Server:
         )
         self._health = _Health()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
-        reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc)
+        if settings.reflection:
+            reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc)
+        self._beat = 0.0
+        self._beating: asyncio.Task[None] | None = None
+        self._held = False
         self.port = 0
         self.metrics_port = 0
 
@@ -87,22 +108,50 @@ class Server:
         settings = self._settings
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address = f"{host}:{settings.port}"
+        secure = self._certificates is not None and settings.tls_certificate is not None
         try:
-            self.port = self.grpc.add_insecure_port(address)
+            if secure and self._certificates is not None:
+                credentials = server_credentials(self._certificates, require_client=settings.tls_require_client)
+                self.port = self.grpc.add_secure_port(address, credentials)
+            else:
+                self.port = self.grpc.add_insecure_port(address)
         except RuntimeError as err:
             raise OSError(f"cannot listen on {address}: {err}") from err
+        if not secure and not is_loopback(settings.host):
+            _log.warning("calls travel in plain text, and whoever reaches this port may make them: insecure is set")
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
-        self._metrics_server = MetricsServer(self._metrics, settings.host, settings.metrics_port)
-        self.metrics_port = self._metrics_server.port
+        await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+        self._beating = asyncio.create_task(self._beat_on())
+        if settings.metrics:
+            self._metrics_server = MetricsServer(
+                self._metrics, settings.metrics_host, settings.metrics_port, ready=self._ready, live=self._live
+            )
+            self.metrics_port = self._metrics_server.port
         await self.grpc.start()
-        _log.info("listening", extra={"port": self.port, "metrics_port": self.metrics_port})
+        _log.info("listening", extra={"port": self.port, "metrics_port": self.metrics_port, "tls": secure})
 
     async def become_ready(self) -> None:
         """Serve: everything is loaded, warmed and checked."""
         if self._state is _State.LOADING:
             self._state = _State.SERVING
-            await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+            if not self._held:
+                await self._set_health(health_pb2.HealthCheckResponse.SERVING)
             _log.info("serving")
+
+    async def hold(self, reason: str) -> None:
+        """Report that this server is not ready, for ``reason``; calls that come nevertheless are answered."""
+        if self._state in {_State.LOADING, _State.SERVING} and not self._held:
+            self._held = True
+            await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+            _log.warning("not ready: %s", reason)
+
+    async def release(self) -> None:
+        """Report that this server is ready again."""
+        if self._held:
+            self._held = False
+            if self._state is _State.SERVING:
+                await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+                _log.info("ready again")
 
     async def stop(self) -> None:
         """End: NOT_SERVING, wait for clients to move away, refuse new calls, finish the accepted ones."""
@@ -122,7 +171,20 @@ class Server:
         await stopped
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.close)
+        if self._beating is not None:
+            self._beating.cancel()
         _log.info("stopped")
+
+    def _ready(self) -> bool:
+        return self._state is _State.SERVING and not self._held
+
+    def _live(self) -> bool:
+        return time.monotonic() - self._beat < _SILENT_SECONDS
+
+    async def _beat_on(self) -> None:
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(1)
 
     def _refusal(self) -> ServiceError | None:
         if self._state is _State.LOADING:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
-from typing import Self
+from pathlib import Path
+from typing import NamedTuple, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MESSAGE_BYTES = 64 * 2**20  # pictures do not fit gRPC's default of 4 MiB
@@ -14,6 +17,20 @@ MESSAGE_BYTES = 64 * 2**20  # pictures do not fit gRPC's default of 4 MiB
 
 class SettingsError(Exception):
     """The environment asks for something that this service does not know or cannot do."""
+
+
+class CertificateFiles(NamedTuple):
+    """Where an identity and the trust in others are, each a PEM file.
+
+    Attributes:
+        certificate: the own certificate, followed by those between it and its authority; None is anonymous.
+        key: its private key, without a pass phrase.
+        ca: the authorities that others' certificates must come from; None is those of the system.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
 
 
 class ServiceSettings(BaseSettings):
@@ -25,9 +42,36 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
-    host: str = Field("0.0.0.0", min_length=1, description="Address that the server listens on.")  # noqa: S104
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address that the server listens on; another than this machine's own needs TLS, or insecure.",
+    )
     port: int = Field(0, ge=0, le=65535, description="gRPC port; 0 takes a free one.")
+    metrics: bool = Field(True, description="Whether there is an HTTP port with /metrics, /ready and /live.")
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="Address of that port; it is always plain HTTP.")
     metrics_port: int = Field(0, ge=0, le=65535, description="HTTP port of /metrics; 0 takes a free one.")
+    reflection: bool = Field(True, description="Whether callers may ask which services and messages there are.")
+    insecure: bool = Field(
+        False, description="Listen beyond this machine without TLS: whoever reaches the port may call and listen in."
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of this service's certificate, those between it and its authority behind it."
+    )
+    tls_key: Path | None = Field(None, description="PEM file of its private key, without a pass phrase.")
+    tls_ca: Path | None = Field(
+        None, description="PEM file of the authorities that others' certificates must come from; none is the system's."
+    )
+    tls_require_client: bool = Field(False, description="Whether callers must show a certificate from tls_ca.")
+    token_file: Path | None = Field(
+        None, description="File of callers' names and hashed tokens, one of which each call must then bring."
+    )
+    caller_rate: float = Field(
+        0.0,
+        ge=0,
+        le=1e6,
+        description="Calls a second of one caller, named by certificate or token; twice as many at once; 0 is any.",
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level logged.")
     threads: int = Field(1, ge=1, le=256, description="Threads of one inference.")
     queue_limit: int = Field(
@@ -47,6 +91,35 @@ class ServiceSettings(BaseSettings):
         MESSAGE_BYTES, ge=2**16, le=2**31 - 1, description="Largest message either way, in bytes."
     )
 
+    @property
+    def certificate_files(self) -> CertificateFiles:
+        """Where this service's identity is, and whom it trusts."""
+        return CertificateFiles(self.tls_certificate, self.tls_key, self.tls_ca)
+
+    @model_validator(mode="after")
+    def _check_exposure(self) -> Self:
+        prefix = type(self).model_config["env_prefix"]
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError(f"{prefix}TLS_CERTIFICATE and {prefix}TLS_KEY belong together; set both, or neither")
+        if self.tls_require_client and (self.tls_ca is None or self.tls_certificate is None):
+            raise ValueError(
+                f"{prefix}TLS_REQUIRE_CLIENT needs {prefix}TLS_CA, whose certificates are accepted, and "
+                f"{prefix}TLS_CERTIFICATE with its key"
+            )
+        if self.tls_certificate is None and not is_loopback(self.host):
+            if not self.insecure:
+                raise ValueError(
+                    f"{prefix}HOST={self.host} is reachable from other machines, and calls would travel in plain text; "
+                    f"set {prefix}TLS_CERTIFICATE and {prefix}TLS_KEY, or {prefix}INSECURE=true where the network "
+                    "itself keeps others away"
+                )
+            if self.token_file is not None:
+                raise ValueError(
+                    f"{prefix}TOKEN_FILE with {prefix}INSECURE would send tokens in plain text; set "
+                    f"{prefix}TLS_CERTIFICATE and {prefix}TLS_KEY"
+                )
+        return self
+
     @classmethod
     def load(cls, **overrides: object) -> Self:
         """Read the environment.
@@ -65,11 +138,7 @@ class ServiceSettings(BaseSettings):
         try:
             return cls(**overrides)  # type: ignore[arg-type]  # pydantic checks them
         except ValidationError as err:
-            problems = (
-                f"{prefix}{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}, got {problem['input']!r}"
-                for problem in err.errors()
-            )
-            raise SettingsError("; ".join(problems)) from err
+            raise SettingsError("; ".join(_problem(prefix, problem) for problem in err.errors())) from err
         except ValueError as err:  # a mapping that is not JSON
             raise SettingsError(f"{err}: {err.__cause__}") from err
 
@@ -77,6 +146,20 @@ class ServiceSettings(BaseSettings):
 def settings_for(service: str) -> SettingsConfigDict:
     """Return the configuration of a service's settings class."""
     return SettingsConfigDict(env_prefix=f"MANYPATH_{service.upper()}_", frozen=True, extra="forbid")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
+
+
+def _problem(prefix: str, problem: ErrorDetails) -> str:
+    if not problem["loc"]:  # of several settings together: the message names them
+        return problem["msg"].removeprefix("Value error, ")
+    return f"{prefix}{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}, got {problem['input']!r}"
 
 
 def _unknown(name: str, known: set[str]) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from manypath_services.codec.settings import CodecSettings
 from manypath_services.common.client import check_target
@@ -45,6 +46,11 @@ class DecoderSettings(CodecSettings):
     worker_timeout_seconds: float = Field(
         10.0, gt=0, le=600, description="Longest wait for a worker; the caller's deadline may be earlier."
     )
+    workers_tls: bool = Field(
+        False,
+        description="Reach workers by TLS: their certificates must come from tls_ca, ours is shown where there is one.",
+    )
+    workers_token_file: Path | None = Field(None, description="File that holds the token workers want; needs TLS.")
     segmenter_side: int = Field(
         480,
         ge=32,
@@ -65,6 +71,13 @@ class DecoderSettings(CodecSettings):
         'count, as JSON: {"boxes": "det_boxes", "count": "num_dets"}; "rows" for one tensor [1, N, 6] of left, top, '
         "right, bottom, score, class.",
     )
+
+    @model_validator(mode="after")
+    def _check_token(self) -> Self:
+        if self.workers_token_file is not None and not self.workers_tls:
+            prefix = type(self).model_config["env_prefix"]
+            raise ValueError(f"{prefix}WORKERS_TOKEN_FILE needs {prefix}WORKERS_TLS: tokens never travel in plain text")
+        return self
 
     @field_validator("workers")
     @classmethod

@@ -15,6 +15,8 @@ from manypath_api.v1 import codec_pb2 as pb
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.common import logs
 from manypath_services.common.errors import UnsupportedError
+from manypath_services.common.security import client_security
+from manypath_services.common.tls import Renewed
 from manypath_services.decoder import answers
 from manypath_services.decoder.settings import DecoderSettings, WorkerAddress
 from manypath_services.inference.client import (
@@ -78,7 +80,10 @@ class Workers:
     def __init__(self, settings: DecoderSettings, metrics: CodecMetrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._clients: dict[WorkerAddress, InferenceClient] = {}
+        self._clients: dict[WorkerAddress, Renewed[InferenceClient]] = {}
+        self._security = client_security(
+            settings, metrics, tls=settings.workers_tls, token_file=settings.workers_token_file
+        )
 
     @property
     def tasks(self) -> list[str]:
@@ -182,13 +187,21 @@ class Workers:
             await client.close()
 
     def _client(self, address: WorkerAddress) -> InferenceClient:
-        client = self._clients.get(address)
-        if client is None:  # made late: a channel belongs to the event loop that runs
-            client = InferenceClient(
-                address.target, address.model, timeout_seconds=self._settings.worker_timeout_seconds
+        renewed = self._clients.get(address)
+        if renewed is None:
+            renewed = Renewed(
+                lambda credentials: InferenceClient(
+                    address.target,
+                    address.model,
+                    timeout_seconds=self._settings.worker_timeout_seconds,
+                    credentials=credentials,
+                ),
+                InferenceClient.close,
+                certificates=self._security.certificates,
+                token=self._security.token,
             )
-            self._clients[address] = client
-        return client
+            self._clients[address] = renewed
+        return renewed.current()  # made late: a channel belongs to the event loop that runs
 
 
 def _check_wishes(request: pb.TaskRequest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 from manypath_services.common import entry
@@ -28,7 +29,12 @@ async def serve(settings: EncoderSettings) -> None:
     servicer = EncoderServicer(settings, metrics)
     server = Server(settings, metrics, [ENCODER_SERVICE], CODEC_CODES)
     pb_grpc.add_EncoderServiceServicer_to_server(servicer, server.grpc)  # type: ignore[no-untyped-call]
-    await serve_until_signal(server, servicer)
+    following = asyncio.create_task(servicer.uplink.follow(server)) if settings.ready_with_uplink else None
+    try:
+        await serve_until_signal(server, servicer)
+    finally:
+        if following is not None:
+            following.cancel()
 
 
 def main() -> int:

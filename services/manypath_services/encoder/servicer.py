@@ -42,12 +42,12 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
 
     def __init__(self, settings: EncoderSettings, metrics: CodecMetrics) -> None:
         super().__init__(settings, metrics)
-        self._uplink = Uplink(settings, metrics)
+        self.uplink = Uplink(settings, metrics)
 
     async def close(self) -> None:
         """Finish what was accepted and hang up; call it after the server has stopped."""
         await super().close()
-        await self._uplink.close()
+        await self.uplink.close()
 
     async def Encode(self, request: pb.EncodeRequest, context: _Context) -> pb.EncodeResponse:
         """Encode one picture."""
@@ -55,10 +55,10 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
 
     async def Process(self, request: pb.ProcessRequest, context: _Context) -> pb.ProcessResponse:
         """Encode one picture, have it decoded and looked at, and bring back what was found."""
-        self._uplink.check(request)
+        self.uplink.check(request)
         encoded = await self._encode(request.picture, request.rate, context)
         begun = time.perf_counter()
-        analyzed = await self._uplink.analyze(encoded.bitstream, request, context.time_remaining())
+        analyzed = await self.uplink.analyze(encoded.bitstream, request, context.time_remaining())
         seconds = {"uplink": time.perf_counter() - begun}
         encoded.timings.extend(timing_messages(seconds))
         self.metrics.observe_stages(seconds, path=_NO_PATH, device=encoded.device)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
 
 from manypath_services.codec.settings import CodecSettings
 from manypath_services.common.client import check_target
@@ -20,8 +23,23 @@ class EncoderSettings(CodecSettings):
     uplink_timeout_seconds: float = Field(
         30.0, gt=0, le=600, description="Longest wait for the decoder; the caller's deadline may be earlier."
     )
+    uplink_tls: bool = Field(
+        False,
+        description="Reach the decoder by TLS: its certificate must come from tls_ca; ours, if any, is shown.",
+    )
+    uplink_token_file: Path | None = Field(None, description="File that holds the token the decoder wants; needs TLS.")
+    ready_with_uplink: bool = Field(
+        False, description="Report not ready while no decoder answers; calls that come nevertheless are answered."
+    )
 
     @field_validator("uplink")
     @classmethod
     def _check_uplink(cls, uplink: str) -> str:
         return check_target(uplink) if uplink else uplink
+
+    @model_validator(mode="after")
+    def _check_token(self) -> Self:
+        if self.uplink_token_file is not None and not self.uplink_tls:
+            prefix = type(self).model_config["env_prefix"]
+            raise ValueError(f"{prefix}UPLINK_TOKEN_FILE needs {prefix}UPLINK_TLS: tokens never travel in plain text")
+        return self

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from manypath.errors import RequestError
 from manypath_api.v1 import codec_pb2 as pb
@@ -12,7 +15,12 @@ from manypath_services.common import logs
 from manypath_services.common.boundary import REQUEST_ID
 from manypath_services.common.client import DECODER_SERVICE, connect
 from manypath_services.common.errors import DownstreamError, DownstreamUnavailableError, UnsupportedError
+from manypath_services.common.security import client_security
+from manypath_services.common.server import Server
+from manypath_services.common.tls import Renewed
 from manypath_services.encoder.settings import EncoderSettings
+
+_LOOK_SECONDS = 2.0  # between two looks at the decoder's health, and the longest wait for one
 
 
 class Uplink:
@@ -26,7 +34,18 @@ class Uplink:
     def __init__(self, settings: EncoderSettings, metrics: CodecMetrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._channel: grpc.aio.Channel | None = None
+        security = client_security(settings, metrics, tls=settings.uplink_tls, token_file=settings.uplink_token_file)
+        self._channel = Renewed(
+            lambda credentials: connect(
+                settings.uplink,
+                DECODER_SERVICE,
+                max_message_bytes=settings.max_message_bytes,
+                credentials=credentials,
+            ),
+            grpc.aio.Channel.close,
+            certificates=security.certificates,
+            token=security.token,
+        )
 
     def check(self, request: pb.ProcessRequest) -> None:
         """Refuse what cannot be forwarded, before anything is encoded.
@@ -79,12 +98,25 @@ class Uplink:
 
     async def close(self) -> None:
         """Hang up."""
-        if self._channel is not None:
-            await self._channel.close(None)
+        await self._channel.close()
+
+    async def answers(self) -> bool:
+        """Return whether a decoder is there that serves: the channel follows the health of each."""
+        stub = health_pb2_grpc.HealthStub(self._channel.current())
+        try:
+            await stub.Check(health_pb2.HealthCheckRequest(service=DECODER_SERVICE), timeout=_LOOK_SECONDS)
+        except grpc.aio.AioRpcError:
+            return False
+        return True
+
+    async def follow(self, server: Server) -> None:
+        """Keep the server's readiness that of the decoder, for ever."""
+        while True:
+            if await self.answers():
+                await server.release()
+            else:
+                await server.hold(f"no decoder answers at {self._settings.uplink}")
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def _stub(self) -> pb_grpc.DecoderServiceStub:
-        if self._channel is None:  # made late: a channel belongs to the event loop that runs
-            self._channel = connect(
-                self._settings.uplink, DECODER_SERVICE, max_message_bytes=self._settings.max_message_bytes
-            )
-        return pb_grpc.DecoderServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        return pb_grpc.DecoderServiceStub(self._channel.current())  # type: ignore[no-untyped-call]

@@ -128,9 +128,9 @@ class InferenceClient:
     ) -> None:
         await self.close()
 
-    async def close(self) -> None:
-        """Closes the connection; calls under way are cancelled."""
-        await self._channel.close(grace=None)
+    async def close(self, grace_seconds: float = 0.0) -> None:
+        """Closes the connection; calls under way are cancelled after their grace."""
+        await self._channel.close(grace_seconds or None)
 
     async def ready(self, *, timeout_seconds: float | None = None) -> bool:
         """Whether the server says that the model is ready; False if it cannot be reached."""
