@@ -8,8 +8,8 @@
       MessageError             INVALID_ARGUMENT     the message is malformed, or has more parts than a message may have
       OverloadedError          RESOURCE_EXHAUSTED   something is full; come again later
       UnauthenticatedError     UNAUTHENTICATED      the caller has no token, or not one that is known
-      TlsError                 none                 certificates that cannot be used: start-up fails
-      TokenFileError           none                 likewise of tokens
+      TlsError                 FAILED_PRECONDITION  certificates that cannot be used: start-up fails
+      TokenFileError           FAILED_PRECONDITION  likewise of tokens
       ExpiredError             DEADLINE_EXCEEDED    the deadline passed, or will pass, before the answer is there
       AbandonedError           CANCELLED            nobody waits for the answer any more
       UnsupportedError         FAILED_PRECONDITION  this server is not configured for what was asked
@@ -78,9 +78,13 @@ class UnauthenticatedError(ServiceError):
 class TlsError(ServiceError):
     """Certificates cannot be read, or do not belong together."""
 
+    code = StatusCode.FAILED_PRECONDITION
+
 
 class TokenFileError(ServiceError):
     """A file of tokens cannot be read, or makes no sense."""
+
+    code = StatusCode.FAILED_PRECONDITION
 
 
 class ExpiredError(ServiceError):
