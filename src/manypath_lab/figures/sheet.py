@@ -33,6 +33,7 @@ _PATH_COLOURS = {
     DecodePath.MSE.value: "#5D3A9B",
     DecodePath.CLASSIFICATION.value: "#009E73",
     DecodePath.SEGMENTATION.value: "#882255",
+    DecodePath.DETECTION.value: "#999933",
 }
 _OWN_COLOURS = ("#000000", "#8C6D1F", "#44708A")
 
