@@ -93,7 +93,7 @@ def test_a_well_known_path_without_a_side_falls_back_and_says_so_by_name(client,
     [
         (
             pb.PathRequest(path_name="vehicels"),
-            "one of perceptual, mse, classification, segmentation, vehicles; got 'vehicels'",
+            "one of perceptual, mse, classification, segmentation, detection, vehicles; got 'vehicels'",
         ),
         (pb.PathRequest(path=pb.PATH_MSE, path_name="vehicles"), "path is PATH_MSE and path_name 'vehicles'"),
         (pb.PathRequest(path_name="vehicles", task_share=1.01), "task_share must be in [0, 1]"),

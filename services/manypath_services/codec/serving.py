@@ -66,7 +66,7 @@ async def serve_until_signal(server: Server, servicer: CodecServicer[Settings]) 
         StartError: the model cannot be loaded, or fails its self-check.
         OSError: a port is taken.
     """
-    signalled = asyncio.create_task(until_signal())
+    signalled = asyncio.create_task(until_signal(servicer.settings))
     await server.start()
     try:
         try:

@@ -70,7 +70,7 @@ class Admission:
             self._allowances.popitem(last=False)
         if left < 1:
             self._allowances[name] = (left, now)
-            self._metrics.shed.labels("caller_rate").inc()
+            self._metrics.refusals.count("caller_rate", name)
             raise OverloadedError(f"{name} may call {self._rate:g} times a second; come again", (1 - left) / self._rate)
         self._allowances[name] = (left - 1, now)
 

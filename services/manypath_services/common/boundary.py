@@ -1,4 +1,8 @@
-"""The one place where calls begin and end: ids, metrics, logs, and errors turned into statuses."""
+"""The one place where calls begin and end: ids, metrics, logs, messages, and errors turned into statuses.
+
+Calls come in as streams of raw bytes, also those with one message. So a call is known, counted and can be refused
+before its message is there; and a message is bounded and parsed inside, where a malformed one becomes a named error.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,16 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 import grpc
 
-from manypath_services.common import admission, logs
+from manypath_services.common import admission, logs, wire
 from manypath_services.common.admission import Admission
-from manypath_services.common.errors import ServiceError
+from manypath_services.common.errors import MessageError, OverloadedError, ServiceError
+from manypath_services.common.intake import Intake
 from manypath_services.common.metrics import ServiceMetrics
 from manypath_services.common.status import Codes, Status, status_of
 
@@ -22,12 +28,21 @@ REQUEST_ID = "x-request-id"
 
 _log = logging.getLogger(__name__)
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
+_COME_AGAIN_SECONDS = 1.0
 _Context = grpc.aio.ServicerContext[Any, Any]
-_Handler = Callable[[Any, _Context], Awaitable[Any]]
+_Parse = Callable[[bytes], Any]
+
+
+class _Labels(NamedTuple):
+    """Of a call in metrics and logs."""
+
+    service: str
+    method: str
+    kind: str
 
 
 class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs only
-    """Surrounds every unary call of ours; health and reflection pass through.
+    """Surrounds every call of ours; health and reflection pass through.
 
     The request's id comes from the caller's metadata, or is made here, and goes back with the trailing
     metadata: leading metadata would end gRPC's readiness to retry.
@@ -36,6 +51,8 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         metrics: where calls are counted.
         refusal: the error that every new call now ends with; None while calls are welcome.
         admission: names the caller of each call, or turns it away.
+        intake: bounds what is held of requests.
+        most_calls: under way at once, those whose message is still to come not counted.
         codes: statuses of errors that are not ours.
     """
 
@@ -44,11 +61,16 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         metrics: ServiceMetrics,
         refusal: Callable[[], ServiceError | None],
         admission: Admission,
+        intake: Intake,
+        *,
+        most_calls: int,
         codes: Codes | None = None,
     ) -> None:
         self._metrics = metrics
         self._refusal = refusal
         self._admission = admission
+        self._intake = intake
+        self._most_calls = most_calls
         self._codes = codes
         self._under_way = 0
         self._idle = asyncio.Event()
@@ -66,51 +88,102 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         """Wrap the handler of one call."""
         handler: grpc.RpcMethodHandler[Any, Any] | None = await continuation(handler_call_details)
         name: str = handler_call_details.method
-        if handler is None or handler.unary_unary is None or name.startswith("/grpc."):
+        if handler is None or name.startswith("/grpc."):
             return handler
         service, _, method = name.lstrip("/").rpartition("/")
-        inner: Any = handler.unary_unary
+        parse = wire.parser(handler.request_deserializer)
+        if handler.unary_unary is not None:
+            return self._unary(handler, parse, _Labels(service, method, "unary"))
+        if handler.stream_stream is not None:
+            return self._stream(handler, parse, _Labels(service, method, "bidi_stream"))
+        return handler
 
-        async def call(request: Any, context: _Context) -> Any:
-            return await self._call(inner, request, context, (service, method, "unary"))
+    def _unary(self, handler: Any, parse: _Parse, labels: _Labels) -> Any:
+        inner: Callable[[Any, _Context], Awaitable[Any]] = handler.unary_unary
 
-        return grpc.unary_unary_rpc_method_handler(
-            call,
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
+        async def call(messages: AsyncIterator[bytes], context: _Context) -> Any:
+            response = None
+            async with _Call(self, context, labels) as this:
+                async with self._intake.arriving(context.peer()):
+                    message = await anext(messages, None)
+                if message is None:
+                    raise MessageError("the call brought no message")
+                this.admit()
+                with self._intake.held(len(message)):
+                    request = parse(message)
+                    del message
+                    response = await inner(request, context)
+            return response
+
+        return grpc.stream_unary_rpc_method_handler(
+            call, request_deserializer=None, response_serializer=handler.response_serializer
         )
 
-    async def _call(self, handler: _Handler, request: Any, context: _Context, labels: tuple[str, str, str]) -> Any:
-        begun = time.perf_counter()
-        request_id = _request_id(context)
-        logs.request_id.set(request_id)  # the call is a task of its own, and so is its context
+    def _stream(self, handler: Any, parse: _Parse, labels: _Labels) -> Any:
+        inner: Callable[[AsyncIterator[Any], _Context], AsyncIterator[Any]] = handler.stream_stream
+
+        async def parsed(messages: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+            async for message in messages:
+                yield parse(message)
+
+        async def call(messages: AsyncIterator[bytes], context: _Context) -> AsyncIterator[Any]:
+            async with _Call(self, context, labels) as this:
+                this.admit()
+                async for response in inner(parsed(messages), context):
+                    yield response
+
+        return grpc.stream_stream_rpc_method_handler(
+            call, request_deserializer=None, response_serializer=handler.response_serializer
+        )
+
+    # -- what a call does ---------------------------------------------------------------------------------------
+
+    def begin(self, labels: _Labels, context: _Context) -> None:
+        """Count a call, and name its caller.
+
+        Raises:
+            ServiceError: it is not welcome.
+        """
         self._metrics.started.labels(*labels).inc()
+        self._admission.admit(context)
+        refusal = self._refusal()
+        if refusal is not None:
+            raise refusal
+
+    def admit(self) -> None:
+        """Count a call whose message is there, or whose stream begins.
+
+        Raises:
+            ServiceError: it is not welcome, or there are too many.
+        """
+        refusal = self._refusal()
+        if refusal is not None:
+            raise refusal
+        if self._under_way >= self._most_calls:
+            self._metrics.refusals.count("calls")
+            raise OverloadedError(f"{self._under_way} calls are under way; come again", _COME_AGAIN_SECONDS)
         self._count(1)
-        status = Status(grpc.StatusCode.OK, "")
-        response = None
-        try:
-            self._admission.admit(context)
-            refusal = self._refusal()
-            if refusal is not None:
-                raise refusal
-            response = await handler(request, context)
-        except asyncio.CancelledError:
-            status = Status(grpc.StatusCode.CANCELLED, "the caller went away or its deadline passed")
-            raise
-        except grpc.aio.AbortError:
-            status = Status(context.code(), context.details())
-            raise
-        except Exception as err:  # noqa: BLE001  (the boundary: what the table lacks is told to the log alone)
-            status = status_of(err, request_id, self._codes)
-            if not status.expected:
-                _log.exception("internal error")
-        finally:  # before the caller hears of it: who has an answer finds it counted
-            self._record(labels, status, time.perf_counter() - begun, context.peer())
-        trailing = ((REQUEST_ID, request_id), *status.trailing)
-        if status.code is not grpc.StatusCode.OK:
-            await context.abort(status.code, status.details, trailing)
-        context.set_trailing_metadata(trailing)
-        return response
+
+    def status_of(self, error: BaseException, request_id: str) -> Status:
+        """Return how a call ends that raised ``error``; what nobody foresaw goes to the log."""
+        status = status_of(error, request_id, self._codes)
+        if not status.expected:
+            _log.error("internal error", exc_info=error)
+        return status
+
+    def end(self, labels: _Labels, status: Status, seconds: float, peer: str, *, admitted: bool) -> None:
+        """Count and log a call that ends."""
+        if admitted:
+            self._count(-1)
+        self._metrics.handled.labels(*labels, status.code.name).inc()
+        self._metrics.handling.labels(*labels).observe(seconds)
+        call = {"grpc_service": labels.service, "grpc_method": labels.method, "grpc_code": status.code.name}
+        caller = admission.caller.get()
+        if caller:
+            call["caller"] = caller
+        noted = logs.noted.get({})
+        call |= {"details": status.details, "peer": peer}
+        _log.info("call", extra={**noted, **call, "seconds": round(seconds, 6)})
 
     def _count(self, change: int) -> None:
         self._under_way += change
@@ -120,16 +193,54 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         else:
             self._idle.set()
 
-    def _record(self, labels: tuple[str, str, str], status: Status, seconds: float, peer: str) -> None:
-        service, method, _ = labels
-        self._count(-1)
-        self._metrics.handled.labels(*labels, status.code.name).inc()
-        self._metrics.handling.labels(*labels).observe(seconds)
-        call = {"grpc_service": service, "grpc_method": method, "grpc_code": status.code.name}
-        caller = admission.caller.get()
-        if caller:
-            call["caller"] = caller
-        _log.info("call", extra={**call, "details": status.details, "seconds": round(seconds, 6), "peer": peer})
+
+class _Call:
+    """One call, from its first byte to its status; an async context manager around what serves it."""
+
+    def __init__(self, boundary: Boundary, context: _Context, labels: _Labels) -> None:
+        self._boundary = boundary
+        self._context = context
+        self._labels = labels
+        self._admitted = False
+        self._begun = time.perf_counter()
+        self._id = _request_id(context)
+
+    async def __aenter__(self) -> Self:
+        logs.request_id.set(self._id)  # the call is a task of its own, and so is its context
+        logs.noted.set({})
+        try:
+            self._boundary.begin(self._labels, self._context)
+        except ServiceError as err:
+            await self._finish(self._boundary.status_of(err, self._id))
+        return self
+
+    def admit(self) -> None:
+        """See ``Boundary.admit``."""
+        self._boundary.admit()
+        self._admitted = True
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            await self._finish(Status(grpc.StatusCode.OK, ""))
+        elif isinstance(error, grpc.aio.AbortError):
+            self._end(Status(self._context.code(), self._context.details()))
+        elif isinstance(error, asyncio.CancelledError | GeneratorExit):
+            self._end(Status(grpc.StatusCode.CANCELLED, "the caller went away or its deadline passed"))
+        elif isinstance(error, Exception):  # the boundary: what nobody foresaw is told to the log alone
+            await self._finish(self._boundary.status_of(error, self._id))
+
+    async def _finish(self, status: Status) -> None:
+        self._end(status)  # before the caller hears of it: who has an answer finds it counted
+        trailing = ((REQUEST_ID, self._id), *status.trailing)
+        if status.code is not grpc.StatusCode.OK:
+            await self._context.abort(status.code, status.details, trailing)
+        self._context.set_trailing_metadata(trailing)
+
+    def _end(self, status: Status) -> None:
+        seconds = time.perf_counter() - self._begun
+        self._boundary.end(self._labels, status, seconds, self._context.peer(), admitted=self._admitted)
 
 
 def _request_id(context: _Context) -> str:

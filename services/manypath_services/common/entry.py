@@ -16,6 +16,7 @@ from manypath_services.common.settings import ServiceSettings, SettingsError
 
 EXIT_STARTED = 0
 EXIT_CANNOT_START = 1
+_LAST_LINES_SECONDS = 1.0  # for the log to be written; nobody may be reading it
 
 _log = logging.getLogger(__name__)
 _Settings = TypeVar("_Settings", bound=ServiceSettings)
@@ -42,7 +43,7 @@ def run(service: str, settings_class: type[_Settings], serve: Callable[[_Setting
         print(f"{service}: {err}", file=sys.stderr)  # noqa: T201  (there is no log yet)
         return EXIT_CANNOT_START
     process.prepare(settings.threads)
-    logs.configure(service, settings.log_level)
+    log = logs.configure(service, settings.log_level)
 
     async def body() -> None:
         await serve(settings)
@@ -52,6 +53,8 @@ def run(service: str, settings_class: type[_Settings], serve: Callable[[_Setting
     except (OSError, StartError, TlsError, TokenFileError) as err:
         _log.error("cannot start: %s", err)
         return EXIT_CANNOT_START
+    finally:
+        log.drain(_LAST_LINES_SECONDS)
     return EXIT_STARTED
 
 

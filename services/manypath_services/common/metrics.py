@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,6 +13,11 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from manypath_services.common import logs
+from manypath_services.common.refusals import Refusals
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -60,12 +65,28 @@ class ServiceMetrics:
         )
         self.shed = Counter(
             "manypath_requests_shed_total",
-            "Requests dropped before compute: queue_full, expired, cancelled or caller_rate.",
+            "Requests that were not computed, by reason; common/refusals.py says what each means.",
             ("reason",),
             registry=registry,
         )
-        for reason in ("queue_full", "expired", "cancelled", "caller_rate"):
-            self.shed.labels(reason)
+        self.refusals = Refusals(self.shed)
+        self.queue_pixels = Gauge(
+            "manypath_queue_pixels", "Pixels, or elements of tensors, that wait for compute.", registry=registry
+        )
+        self.compute_pixels = Gauge(
+            "manypath_compute_pixels", "Pixels, or elements of tensors, that are computed now.", registry=registry
+        )
+        self.compute_age = Gauge(
+            "manypath_compute_age_seconds",
+            "Seconds since the oldest work that is computed now began; 0 while there is none.",
+            registry=registry,
+        )
+        self.held_bytes = Gauge(
+            "manypath_held_bytes", "Bytes of messages whose calls are under way.", registry=registry
+        )
+        self.watches = Gauge("manypath_health_watches", "Clients that watch health.", registry=registry)
+        self._observed = _Observed()
+        registry.register(self._observed)
         self._build = Gauge(
             "manypath_build_info",
             "1, labelled with what is running.",
@@ -86,6 +107,10 @@ class ServiceMetrics:
         )
         self._version = version
 
+    def observe_connections(self, count: Callable[[], int]) -> None:
+        """Show how many connections there are; ``count`` is asked at each scrape."""
+        self._observed.connections = count
+
     def describe(self, *, model: str, model_digest: str, device: str) -> None:
         """Say what is loaded."""
         self._build.labels(self.service, self._version, model, model_digest, device).set(1)
@@ -93,3 +118,18 @@ class ServiceMetrics:
     def watch_expiry(self, certificate: str, expiry: Callable[[], float]) -> None:
         """Show when a certificate ends; ``expiry`` is asked at each scrape."""
         self._expiry.labels(certificate).set_function(expiry)
+
+
+class _Observed(Collector):
+    """What is known elsewhere and looked up at each scrape."""
+
+    def __init__(self) -> None:
+        self.connections: Callable[[], int] | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families."""
+        dropped = CounterMetricFamily("manypath_log_lines_dropped", "Lines of log that nobody took in time.")
+        dropped.add_metric([], logs.dropped_lines())
+        yield dropped
+        if self.connections is not None:
+            yield GaugeMetricFamily("manypath_connections", "Connections that are open.", self.connections())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import resource
+import threading
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
@@ -21,3 +24,16 @@ def prepare(threads: int) -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, 2**30)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # each connection is a descriptor, and the usual limit is 1024
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def leave_within(seconds: float) -> None:
+    """End this process after ``seconds`` whatever it then does, with exit code 0: it was asked to.
+
+    A thread deep inside a library cannot be stopped, and would otherwise keep the process until its work is done.
+    """
+    timer = threading.Timer(seconds, os._exit, (0,))
+    timer.daemon = True
+    timer.start()

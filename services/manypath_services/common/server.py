@@ -14,9 +14,12 @@ from grpc import StatusCode, aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from manypath_services.common import process
 from manypath_services.common.admission import Admission
 from manypath_services.common.boundary import Boundary
+from manypath_services.common.connections import open_connections
 from manypath_services.common.errors import NotReadyError, ServiceError, StoppingError
+from manypath_services.common.intake import Intake
 from manypath_services.common.metrics import ServiceMetrics
 from manypath_services.common.metrics_server import MetricsServer
 from manypath_services.common.security import watch_certificates
@@ -43,7 +46,8 @@ class _State(Enum):
 # port closes: their callers would see CANCELLED, which nobody retries.
 _FAREWELL_SECONDS = 0.1
 _SILENT_SECONDS = 30.0  # of the event loop, after which the process counts as dead
-_OTHER_CALLS = 256  # at once beside those that wait for compute: health watches, one a client, and the like
+_LEAVE_SECONDS = 1.5  # beyond the grace: farewell, the last lines of the log
+_STREAMS = 256  # of one connection at once; its client waits with what is beyond
 
 
 class Server:
@@ -82,14 +86,16 @@ class Server:
         self._certificates = watch_certificates(settings, metrics)
         tokens = None if settings.token_file is None else TokenFile(settings.token_file)
         admission = Admission(metrics, tokens=tokens, rate=settings.caller_rate)
-        self._boundary = Boundary(metrics, self._refusal, admission, codes)
+        self._intake = Intake(metrics, held_bytes=settings.held_bytes, body_seconds=settings.body_seconds)
+        self._boundary = Boundary(
+            metrics, self._refusal, admission, self._intake, most_calls=settings.max_calls, codes=codes
+        )
+        # Not limited here: health, watches and reflection would count, and a refusal would have no reason and no trace.
         self.grpc = aio.server(
             interceptors=[self._boundary],
-            # an outer guard for memory, each call holds its message; the queue's own limit gives the reason
-            maximum_concurrent_rpcs=settings.queue_limit + _OTHER_CALLS,
-            options=_options(settings.max_message_bytes),
+            options=_options(settings.max_message_bytes, settings.max_request_bytes or settings.max_message_bytes),
         )
-        self._health = _Health()
+        self._health = _Health(metrics)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
         if settings.reflection:
             reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc)
@@ -128,12 +134,14 @@ class Server:
             )
             self.metrics_port = self._metrics_server.port
         await self.grpc.start()
+        self._metrics.observe_connections(lambda: open_connections(self.port))
         _log.info("listening", extra={"port": self.port, "metrics_port": self.metrics_port, "tls": secure})
 
     async def become_ready(self) -> None:
         """Serve: everything is loaded, warmed and checked."""
         if self._state is _State.LOADING:
             self._state = _State.SERVING
+            self._intake.measure()
             if not self._held:
                 await self._set_health(health_pb2.HealthCheckResponse.SERVING)
             _log.info("serving")
@@ -201,19 +209,22 @@ class Server:
 class _Health(health.aio.HealthServicer):  # type: ignore[misc, name-defined]  # aio is bound at run time
     """Health whose watches end with the server; each would hold a stop until the end of its grace."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: ServiceMetrics) -> None:
         super().__init__()
+        self._metrics = metrics
         self._ending = asyncio.Event()
 
     async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:  # noqa: N802
         """Tell each change of health, until the server stops."""
         watch = asyncio.ensure_future(super().Watch(request, context))
         ending = asyncio.ensure_future(self._ending.wait())
+        self._metrics.watches.inc()
         try:
             await asyncio.wait((watch, ending), return_when=asyncio.FIRST_COMPLETED)
             if watch.done():
                 await watch
         finally:
+            self._metrics.watches.dec()
             watch.cancel()
             ending.cancel()
         await context.abort(StatusCode.UNAVAILABLE, "the server is stopping")
@@ -223,19 +234,21 @@ class _Health(health.aio.HealthServicer):  # type: ignore[misc, name-defined]  #
         self._ending.set()
 
 
-async def until_signal() -> None:
-    """Return when the process is asked to end (SIGTERM or SIGINT)."""
+async def until_signal(settings: ServiceSettings) -> None:
+    """Return when the process is asked to end (SIGTERM or SIGINT); it then leaves in time, whatever it computes."""
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
     await asked.wait()
+    process.leave_within(settings.drain_seconds + settings.grace_seconds + _LEAVE_SECONDS)
 
 
-def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+def _options(max_message_bytes: int, max_request_bytes: int) -> list[tuple[str, int]]:
     return [
         ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_receive_message_length", max_request_bytes),
+        ("grpc.max_concurrent_streams", _STREAMS),
         # clients come back through the balancer now and then, and find new servers
         ("grpc.max_connection_age_ms", 300_000),
         ("grpc.max_connection_age_grace_ms", 30_000),

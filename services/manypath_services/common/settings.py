@@ -90,6 +90,18 @@ class ServiceSettings(BaseSettings):
     max_message_bytes: int = Field(
         MESSAGE_BYTES, ge=2**16, le=2**31 - 1, description="Largest message either way, in bytes."
     )
+    max_request_bytes: int = Field(
+        0, ge=0, le=2**31 - 1, description="Largest message that comes in, in bytes; 0 is max_message_bytes."
+    )
+    held_bytes: int = Field(
+        2**28, ge=2**16, description="Bytes of requests that may be held at once; more are refused with a pushback."
+    )
+    body_seconds: float = Field(
+        60.0, gt=0, le=3600, description="Seconds that a request's message may take to arrive once it has a place."
+    )
+    max_calls: int = Field(
+        1024, ge=1, le=100_000, description="Calls under way at once, health and those still arriving not counted."
+    )
 
     @property
     def certificate_files(self) -> CertificateFiles:

@@ -70,6 +70,7 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
     async def Decode(self, request: pb.DecodeRequest, context: _Context) -> pb.DecodeResponse:
         """Decode one bitstream along one or more paths."""
         codec = self.loaded()
+        self._check_count(request)
         asked = list(request.pictures) or [pb.PathRequest(path=pb.PATH_PERCEPTUAL)]
         wanted = _wanted(codec, asked, [], request.picture_format)
         decoded = await self._decode(codec, request.bitstream, wanted, context)
@@ -85,6 +86,7 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
         codec = self.loaded()
         if not request.tasks and not request.pictures:
             raise RequestError("tasks and pictures are both empty; ask for one at least")
+        self._check_count(request)
         tasks = [task_route(codec, self._workers.task_of(task), task) for task in request.tasks]
         wanted = _wanted(codec, request.pictures, tasks, request.picture_format)
         decoded = await self._decode(codec, request.bitstream, wanted, context)
@@ -147,13 +149,16 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
         )
         return decoded
 
-    def _check(self, bitstream: bytes, wanted: _Wanted) -> None:
-        """Refuse what needs no decoding to be refused."""
-        asked = len(wanted.pictures) + len(wanted.tasks)
+    def _check_count(self, request: pb.DecodeRequest | pb.AnalyzeRequest) -> None:
+        """Refuse a request for too much before anything walks its lists."""
+        asked = len(request.pictures) + (len(request.tasks) if isinstance(request, pb.AnalyzeRequest) else 0)
         if asked > self.settings.max_paths:
             raise RequestError(
                 f"a request has at most {self.settings.max_paths} pictures and tasks together, got {asked}"
             )
+
+    def _check(self, bitstream: bytes, wanted: _Wanted) -> None:
+        """Refuse what needs no decoding to be refused."""
         with self._counting_rejections():
             header = parse_header(bitstream)
             pixels = header.width * header.height

@@ -37,6 +37,9 @@ class DecoderSettings(CodecSettings):
 
     port: int = Field(50052, ge=0, le=65535, description="gRPC port; 0 takes a free one.")
     metrics_port: int = Field(9102, ge=0, le=65535, description="HTTP port of /metrics; 0 takes a free one.")
+    max_request_bytes: int = Field(
+        2**24, ge=2**16, le=2**31 - 1, description="Largest message that comes in, in bytes: bitstreams are small."
+    )
     max_paths: int = Field(8, ge=1, le=64, description="Most pictures and tasks of one request.")
     workers: Mapping[str, str] = Field(
         default_factory=dict,

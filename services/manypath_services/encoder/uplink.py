@@ -21,6 +21,7 @@ from manypath_services.common.tls import Renewed
 from manypath_services.encoder.settings import EncoderSettings
 
 _LOOK_SECONDS = 2.0  # between two looks at the decoder's health, and the longest wait for one
+_MOST_ASKED = 64  # the most that a decoder can be set to accept
 
 
 class Uplink:
@@ -58,6 +59,9 @@ class Uplink:
             raise UnsupportedError("this encoder has no uplink; set MANYPATH_ENCODER_UPLINK, or call Encode")
         if not request.tasks and not request.pictures:
             raise RequestError("tasks and pictures are both empty; ask for one at least, or call Encode")
+        asked = len(request.tasks) + len(request.pictures)
+        if asked > _MOST_ASKED:
+            raise RequestError(f"a request has at most {_MOST_ASKED} pictures and tasks together, got {asked}")
 
     async def analyze(
         self, bitstream: bytes, request: pb.ProcessRequest, remaining_seconds: float | None

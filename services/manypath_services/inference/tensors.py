@@ -60,11 +60,10 @@ def read_tensor(tensor: Tensor, raw: bytes | None) -> Array:
         raise TensorError(
             f"tensor {tensor.name!r} has datatype {tensor.datatype[:16]!r}, accepted are {', '.join(_DATATYPES)}"
         )
-    shape = tuple(tensor.shape)
+    shape = tuple(tensor.shape[: _MAX_AXES + 1])
     if len(shape) > _MAX_AXES or any(axis < 1 for axis in shape):
         raise TensorError(
-            f"tensor {tensor.name!r} has shape {list(shape[: _MAX_AXES + 1])}, "
-            f"accepted are at most {_MAX_AXES} axes of at least 1"
+            f"tensor {tensor.name[:80]!r} has shape {list(shape)}, accepted are at most {_MAX_AXES} axes of at least 1"
         )
     if raw is None:
         return _read_typed(tensor, shape)

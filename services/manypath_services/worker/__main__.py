@@ -44,7 +44,7 @@ async def serve(settings: WorkerSettings) -> None:
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server.grpc)  # type: ignore[no-untyped-call]
     await server.start()
     await server.become_ready()
-    await until_signal()
+    await until_signal(settings)
     servicer.draining = True
     await server.stop()
     compute.close()

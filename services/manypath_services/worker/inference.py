@@ -54,7 +54,7 @@ def infer(model: Model, request: pb.ModelInferRequest, *, max_batch: int) -> pb.
 
 def _read_inputs(model: Model, request: pb.ModelInferRequest, max_batch: int) -> dict[str, Array]:
     specs = {spec.name: spec for spec in model.manifest.inputs}
-    names = [tensor.name for tensor in request.inputs]
+    names = [tensor.name for tensor in request.inputs[: len(specs) + 1]]
     if sorted(names) != sorted(specs):
         found = [name[:80] for name in names[:8]]
         raise InputError(f"inputs are {found}, model {model.manifest.name!r} takes {sorted(specs)}")
@@ -80,6 +80,8 @@ def _read_inputs(model: Model, request: pb.ModelInferRequest, max_batch: int) ->
 def _wanted_outputs(model: Model, request: pb.ModelInferRequest) -> list[tuple[str, int]]:
     """Names of the wanted outputs, each with its top k or 0."""
     specs = {spec.name: spec for spec in model.manifest.outputs}
+    if len(request.outputs) > len(specs):
+        raise InputError(f"{len(request.outputs)} outputs are asked for, there are {sorted(specs)}")
     if not request.outputs:
         return [(name, 0) for name in specs]
     wanted: list[tuple[str, int]] = []
