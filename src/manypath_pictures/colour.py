@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageCms, ImageColor
@@ -11,6 +12,8 @@ from manypath_pictures.errors import BackgroundError
 
 MOST_PROFILE_BYTES = 4 * 2**20
 """Printers' profiles take up to 3 MB."""
+
+_KEPT_BYTES = 2**16  # of a profile whose transform is kept
 
 _SPACES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
 _FLOAT_TAGS = (b"D2B0", b"D2B1", b"D2B2", b"D2B3")
@@ -50,20 +53,26 @@ def to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
     if picture.mode != space:
         return picture.convert("RGB")
     try:
-        transform = ImageCms.buildTransform(
-            ImageCms.ImageCmsProfile(io.BytesIO(_without_float_tags(profile))),
-            ImageCms.createProfile("sRGB"),
-            space,
-            "RGB",
-            ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
-        if space == "RGB" and _changes_nothing(transform):
-            return picture
-        converted = ImageCms.applyTransform(picture, transform)
+        build = _transform if len(profile) <= _KEPT_BYTES else _transform.__wrapped__
+        transform = build(profile, space)
+        converted = picture if transform is None else ImageCms.applyTransform(picture, transform)
     except Exception:  # noqa: BLE001  (whatever the library says of a profile, the pixels are sound)
         return picture.convert("RGB")
     return picture.convert("RGB") if converted is None else converted
+
+
+@lru_cache(16)  # a camera's pictures all have the same one, and it takes milliseconds to build
+def _transform(profile: bytes, space: str) -> ImageCms.ImageCmsTransform | None:
+    """Return what converts samples of ``space`` to sRGB; None if they are that already."""
+    transform = ImageCms.buildTransform(
+        ImageCms.ImageCmsProfile(io.BytesIO(_without_float_tags(profile))),
+        ImageCms.createProfile("sRGB"),
+        space,
+        "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    return None if space == "RGB" and _changes_nothing(transform) else transform
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:

@@ -5,6 +5,7 @@ Source: ITU-T T.81, annex B (markers); JFIF 1.02; the ICC specification, annex B
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -21,6 +22,7 @@ MOST_SCANS = 100
 """Scans of one JPEG: each is a pass over the whole picture. Progressive files have about 10, the longest known 64."""
 
 _MOST_SEGMENTS = 4096  # of up to 64 KiB each
+_TAIL_BYTES = 2200
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _END = b"\xff\xd9"
 _BARE = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})  # markers without a segment
@@ -130,10 +132,15 @@ def tails(pixels: bytes) -> Iterator[bytes]:
     they are decoded in their place.
     """
     whole = pixels.removesuffix(_END)
-    # Ones are no code of any table, zeros the shortest one; the last two are noise without 0xff.
-    noise = bytes((37 * n * n + 11 * n) % 251 for n in range(128))
-    for tail in (bytes(64), b"\xff\x00" * 64, noise[:64], noise[64:]):
-        yield whole + tail + _END
+    scan = whole.rindex(b"\xff\xda")
+    last = max(range(8), key=lambda restart: whole.rfind(bytes((0xFF, 0xD0 + restart)), scan))
+    there = whole.rfind(bytes((0xFF, 0xD0 + last)), scan) >= 0
+    restart = bytes((0xFF, 0xD0 + (last + 1) % 8 if there else 0xD0))  # what may be missing from there on
+    # The library fills in zeros, so ones come first: then noise without 0xff, more than the blocks of one unit
+    # take (10 blocks of 64 coefficients of at most 27 bits), so that the last one is reached.
+    noise = random.Random(0).randbytes(2 * _TAIL_BYTES).replace(b"\xff", b"\x2a")
+    for tail in (b"\xff\x00" + noise[:_TAIL_BYTES], b"\xaa" + noise[_TAIL_BYTES:]):
+        yield whole + tail + restart + tail + _END
 
 
 class _Metadata:
