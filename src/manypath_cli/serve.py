@@ -85,6 +85,9 @@ def serve(args: argparse.Namespace) -> int:
 def _explanation(service: str, settings_class: type[ServiceSettings]) -> str:
     lines = []
     for name, field in settings_class.model_fields.items():
-        default = field.get_default(call_default_factory=True)
+        try:
+            default = field.get_default(call_default_factory=True)
+        except ValueError as err:
+            default = f" ({err})"
         lines.append(f"MANYPATH_{service.upper()}_{name.upper()}={default}\n    {field.description}")
     return "\n".join(lines)

@@ -18,6 +18,8 @@ def prepare(threads: int) -> None:
     slower. glibc gives every activation back to the kernel and page-faults it in again, which costs a fifth
     to a third; on another libc that part is left out.
     """
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):  # another service's, that shares one registry
+        os.environ.pop(name, None)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["OMP_NUM_THREADS"] = str(threads)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -15,6 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from manypath_services.common import process
+from manypath_services.common.address import with_port
 from manypath_services.common.admission import Admission
 from manypath_services.common.boundary import Boundary
 from manypath_services.common.connections import open_connections
@@ -112,8 +113,7 @@ class Server:
             OSError: a port is taken.
         """
         settings = self._settings
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        address = f"{host}:{settings.port}"
+        address = with_port(settings.host, settings.port)
         secure = self._certificates is not None and settings.tls_certificate is not None
         try:
             if secure and self._certificates is not None:
@@ -122,20 +122,26 @@ class Server:
             else:
                 self.port = self.grpc.add_insecure_port(address)
         except RuntimeError as err:
-            raise OSError(f"cannot listen on {address}: {err}") from err
+            raise OSError(f"cannot listen on {address} (settings host and port): {err}") from err
         if not secure and not is_loopback(settings.host):
             _log.warning("calls travel in plain text, and whoever reaches this port may make them: insecure is set")
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
         self._beating = asyncio.create_task(self._beat_on())
         if settings.metrics:
-            self._metrics_server = MetricsServer(
-                self._metrics, settings.metrics_host, settings.metrics_port, ready=self._ready, live=self._live
-            )
+            self._metrics_server = self._watchers_server()
             self.metrics_port = self._metrics_server.port
         await self.grpc.start()
         self._metrics.observe_connections(lambda: open_connections(self.port))
         _log.info("listening", extra={"port": self.port, "metrics_port": self.metrics_port, "tls": secure})
+
+    def _watchers_server(self) -> MetricsServer:
+        host, port = self._settings.metrics_host, self._settings.metrics_port
+        try:
+            return MetricsServer(self._metrics, host, port, ready=self._ready, live=self._live)
+        except OSError as err:
+            address = with_port(host, port)
+            raise OSError(f"cannot listen on {address} (settings metrics_host and metrics_port): {err}") from err
 
     async def become_ready(self) -> None:
         """Serve: everything is loaded, warmed and checked."""

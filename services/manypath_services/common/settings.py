@@ -8,9 +8,11 @@ import os
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from manypath_services.common.address import listening_host
 
 MESSAGE_BYTES = 64 * 2**20  # pictures do not fit gRPC's default of 4 MiB
 
@@ -102,6 +104,19 @@ class ServiceSettings(BaseSettings):
     max_calls: int = Field(
         1024, ge=1, le=100_000, description="Calls under way at once, health and those still arriving not counted."
     )
+
+    @field_validator("host", "metrics_host")
+    @classmethod
+    def _check_host(cls, host: str) -> str:
+        return listening_host(host)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_path(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse an empty path: it would be the current folder."""
+        if value == "" and "Path" in str(cls.model_fields[str(info.field_name)].annotation):
+            raise ValueError("is empty; unset it, or name a file or folder (the current one is .)")
+        return value
 
     @property
     def certificate_files(self) -> CertificateFiles:

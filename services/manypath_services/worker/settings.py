@@ -12,9 +12,16 @@ from manypath_services.common.settings import ServiceSettings, settings_for
 
 
 def _cached_models() -> Path:
-    """Where `manypath classifier` puts its model unless told otherwise."""
+    """Where `manypath classifier` puts its model unless told otherwise.
+
+    Raises:
+        ValueError: this user has no home.
+    """
     configured = os.environ.get("MANYPATH_CACHE")
-    return (Path(configured) if configured else Path.home() / ".cache" / "manypath") / "models"
+    try:
+        return (Path(configured) if configured else Path.home() / ".cache" / "manypath") / "models"
+    except RuntimeError as err:
+        raise ValueError("this user has no home folder to look for models in; set MANYPATH_WORKER_MODELS") from err
 
 
 class WorkerSettings(ServiceSettings):
