@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 from manypath.errors import CheckpointError
-from manypath_cli.classifier import add_parser
-from manypath_lab.classifier.export import export_classifier, labels, load_network
+from manypath_cli.lab.classifier import add_parser
+from manypath_lab.classifier.export import export_classifier, labels
+from manypath_lab.classifier.networks import load_network
 from manypath_lab.model_repository import ModelExport
 
 Classify = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]

@@ -16,7 +16,7 @@ from manypath_lab.training.stage2 import SideNetwork, model_with_side
 def grow_side(
     start: sides.ModelFile, name: str, shape: str, pictures: PictureSet, recipe: SideRecipe
 ) -> tuple[sides.ModelFile, str]:
-    """Return the model with a new side where ``manypath train`` lets it begin, and words for where that is."""
+    """Return the model with a new side where ``manypath lab train`` lets it begin, and words for where that is."""
     model, _ = model_with_side(start, name, shape)
     side = SideNetwork(model, name)
     if shape in ADAPTERS:

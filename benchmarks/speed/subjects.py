@@ -18,7 +18,8 @@ from benchmarks.picture import Pixels
 from manypath.codec import Codec, StageTimings
 from manypath.entropy._compressai import import_compressai
 from manypath.errors import CheckpointError
-from manypath_lab.evaluation.peers import Peer, make_peers
+from manypath_lab.evaluation.codecs.codec import Baseline
+from manypath_lab.evaluation.codecs.registry import make_baselines
 
 OURS = ("edge", "edge-small", "tiny")
 LEARNED = {
@@ -26,7 +27,7 @@ LEARNED = {
     "mbt2018-mean": "mbt2018_mean",
     "cheng2020-anchor": "cheng2020_anchor",
 }
-CLASSICAL = {"avif": 50, "vvc": 32}  # peer and the quality that costs about as much as our level 4
+CLASSICAL = {"avif": 50, "vvc": 32}  # baseline and the quality that costs about as much as our level 4
 LEARNED_QUALITY = 4
 OUR_QUALITY = 4.0
 
@@ -151,19 +152,19 @@ class ClassicalSubject(Subject):
     """A classical codec, as in the rate-distortion measurement."""
 
     def __init__(self, name: str, threads: int) -> None:
-        self._peer: Peer = make_peers([name], threads=threads)[0]
+        self._baseline: Baseline = make_baselines([name], threads=threads)[0]
         self._quality = CLASSICAL[name]
-        self.note = self._peer.settings(self._quality)
+        self.note = self._baseline.settings(self._quality)
         if name == "vvc":
             self.note += "; includes the start of an ffmpeg process"
 
     def encode(self, images: Sequence[Pixels]) -> list[bytes]:
         """Return one file per picture."""
-        return [self._peer.encode(image, self._quality) for image in images]
+        return [self._baseline.encode(image, self._quality) for image in images]
 
     def decode(self, encoded: list[bytes]) -> list[Pixels]:
         """Return one picture per file."""
-        return [self._peer.decode(data) for data in encoded]
+        return [self._baseline.decode(data) for data in encoded]
 
     def size(self, encoded: list[bytes]) -> int:
         """Return the bytes of the first file."""

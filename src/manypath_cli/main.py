@@ -6,7 +6,7 @@ import argparse
 import importlib
 import importlib.metadata
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from manypath_cli import streams
@@ -56,16 +56,29 @@ COMMANDS = {
     "serve": Command("manypath_cli.serve", "run the encoder, decoder or worker service", "demo"),
     "token": Command("manypath_cli.access_token", "make a token for a caller without a certificate", "demo"),
     "demo": Command("manypath_cli.demo", "one picture through all services, on this machine", "demo"),
-    "classifier": Command("manypath_cli.classifier", "build the worker's default classifier", "classifier"),
-    "detector": Command("manypath_cli.detector", "export, install and measure the worker's object detector", "lab"),
-    "segmenter": Command("manypath_cli.segmenter", "train, export and measure the worker's segmenter", "lab"),
+}
+LAB = {
     "train": Command("manypath_lab.training.command", "train a model from a recipe and a folder of pictures", "lab"),
+    "eval": Command("manypath_lab.evaluation.commands", "measure the codec beside others, by real bytes", "lab"),
+    "figure": Command("manypath_cli.lab.figure", "pictures and charts of what the codec does", "lab"),
     "profile": Command(
         "manypath_lab.profile.command", "what models cost: parameters, MACs per pixel, latency, memory", "lab"
     ),
-    "eval": Command("manypath_lab.evaluation.cli", "measure the codec against its peers", "lab"),
-    "figure": Command("manypath_cli.figure", "pictures and charts of what the codec does", "lab"),
+    "classifier": Command("manypath_cli.lab.classifier", "build the worker's default classifier", "classifier"),
+    "segmenter": Command("manypath_cli.lab.segmenter", "train, export and measure the worker's segmenter", "lab"),
+    "detector": Command("manypath_cli.lab.detector", "export, install and measure the worker's object detector", "lab"),
 }
+
+_LAB_DESCRIPTION = """\
+The laboratory: training, measuring, figures, and the networks that workers serve by default. Users of the codec need
+none of it.
+"""
+_LAB_EXAMPLES = """\
+examples:
+  manypath lab train stage1 --pictures photos --output runs/stage1
+  manypath lab eval compare --pictures kodak --output runs/kodak
+  manypath lab COMMAND --help                        says more, with examples
+"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -78,8 +91,15 @@ class _Parser(argparse.ArgumentParser):
             super()._print_message(message, file)
 
 
-def build_parser(requested: str | None) -> argparse.ArgumentParser:
-    """Return the parser; only the subcommand ``requested`` is imported, the others are only listed.
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=28)
+
+
+def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser; only the subcommand that is asked for is imported, the others are only listed.
+
+    Args:
+        words: the subcommand, and behind ``lab`` the laboratory's; empty if none was given.
 
     Raises:
         ModuleNotFoundError: what the subcommand needs is not installed.
@@ -88,18 +108,35 @@ def build_parser(requested: str | None) -> argparse.ArgumentParser:
         prog="manypath",
         description=_DESCRIPTION,
         epilog=_EXAMPLES + EXPLANATION,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=28),
+        formatter_class=_formatter,
     )
     version = importlib.metadata.version("manypath")
     parser.add_argument("--version", action="version", version=f"manypath {version}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    for name, command in COMMANDS.items():
-        if name == requested:
+    _add_commands(subparsers, COMMANDS, words[:1])
+    lab = subparsers.add_parser(
+        "lab",
+        help="for researchers: train, eval, figure, profile, and the workers' networks",
+        description=_LAB_DESCRIPTION,
+        epilog=_LAB_EXAMPLES,
+        formatter_class=_formatter,
+    )
+    kinds = lab.add_subparsers(dest="lab_command", metavar="COMMAND", required=True, title="commands")
+    _add_commands(kinds, LAB, words[1:2] if words[:1] == ["lab"] else [])
+    return parser
+
+
+def _add_commands(
+    subparsers: argparse._SubParsersAction[_Parser],
+    commands: Mapping[str, Command],
+    requested: Sequence[str],
+) -> None:
+    for name, command in commands.items():
+        if name in requested:
             add_parser: Callable[[object], None] = importlib.import_module(command.module).add_parser
             add_parser(subparsers)
         else:
             subparsers.add_parser(name, help=command.summary)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -113,11 +150,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     streams.prepare()
     arguments = sys.argv[1:] if argv is None else list(argv)
-    requested = next((argument for argument in arguments if not argument.startswith("-")), None)
+    words = [argument for argument in arguments if not argument.startswith("-")][:2]
     try:
         try:
             _check_filled(arguments)
-            args = build_parser(requested).parse_args(arguments)
+            args = build_parser(words).parse_args(arguments)
             func: Callable[[argparse.Namespace], int | None] = args.func
             code = int(func(args) or ExitCode.OK)
             sys.stdout.flush()
@@ -126,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             raise
         except ModuleNotFoundError as err:
-            raise _not_installed(requested, err) from err
+            raise _not_installed(words, err) from err
     except OURS as err:
         print(f"manypath: error: {printable_lines(str(err))}", file=sys.stderr)
         return exit_code(err)
@@ -156,12 +193,12 @@ def _check_filled(arguments: Sequence[str]) -> None:
             raise UsageError(f"{what}; is a variable not set? The current folder is .")
 
 
-def _not_installed(requested: str | None, err: ModuleNotFoundError) -> Exception:
+def _not_installed(words: Sequence[str], err: ModuleNotFoundError) -> Exception:
     """Return the error that says what to install, or ``err`` itself where a module of our own is missing."""
     package = (err.name or "").partition(".")[0]
-    if requested not in COMMANDS or package in _OURS:
+    commands = {**COMMANDS, **{f"lab {name}": command for name, command in LAB.items()}}
+    asked = " ".join(words) if words[:1] == ["lab"] else " ".join(words[:1])
+    if asked not in commands or package in _OURS:
         return err
-    extra = COMMANDS[requested].extra
-    return UsageError(
-        f"'manypath {requested}' needs {package!r}, which is not installed; pip install 'manypath[{extra}]'"
-    )
+    extra = commands[asked].extra
+    return UsageError(f"'manypath {asked}' needs {package!r}, which is not installed; pip install 'manypath[{extra}]'")

@@ -60,7 +60,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         "  manypath models export runs/mix --blend runs/stage1=0.7 --output edge.safetensors",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    export.add_argument("run", help="run folder that `manypath train` wrote")
+    export.add_argument("run", help="run folder that `manypath lab train` wrote")
     export.add_argument("-o", "--output", required=True, metavar="FILE", help="a .safetensors file")
     export.add_argument("--start", default="edge", help="of a side's run: the model that gets the side (default: edge)")
     export.add_argument(

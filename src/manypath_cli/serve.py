@@ -23,7 +23,8 @@ are lines of JSON on stderr; health, reflection and, on a port of their own, Pro
 """
 
 _EXAMPLES = """\
-examples, in three terminals (`manypath classifier` and `manypath segmenter install` build the worker's models first):
+examples, in three terminals; before the first, build the worker's models by `manypath lab classifier` and
+`manypath lab segmenter install`:
   manypath serve worker --set port=50053
   manypath serve decoder --set workers='{"classification": "localhost:50053/efficientnet-lite0",
                                          "segmentation": "localhost:50053/street-segmenter"}'

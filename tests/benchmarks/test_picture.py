@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.picture import load_or_make, photo_like
-from manypath_lab.evaluation.peers import Jpeg
+from manypath_lab.evaluation.codecs.pillow import Jpeg
 
 
 def test_a_made_picture_costs_a_codec_about_what_a_photo_costs() -> None:

@@ -82,10 +82,19 @@ def test_the_top_help_lists_commands_and_exit_codes() -> None:
     done = start("--help")
     said = done.stdout.decode()
     assert done.returncode == 0
-    for word in ("encode", "decode", "inspect", "serve", "demo", "train", "eval", "models"):
+    for word in ("encode", "decode", "inspect", "serve", "demo", "models", "lab"):
         assert f"\n    {word} " in said
+    assert "\n    train " not in said  # the laboratory's commands have a help of their own
     for code in (0, 1, 2, 3, 4, 5, 6):
         assert f"\n  {code} " in said
+
+
+def test_the_laboratory_lists_its_commands_and_loads_only_the_one_that_is_asked_for() -> None:
+    said = start("lab", "--help").stdout.decode()
+    for word in ("train", "eval", "figure", "profile", "classifier", "segmenter", "detector"):
+        assert f"\n    {word}" in said
+    assert "stage1" in start("lab", "train", "--help").stdout.decode()
+    assert start("train", "--help").returncode == 2
 
 
 def test_the_version_is_the_packages() -> None:

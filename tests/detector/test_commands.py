@@ -16,8 +16,8 @@ def test_a_second_install_finds_the_first_whole_and_with_its_notices(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MANYPATH_CACHE", str(tmp_path / "cache"))
-    assert main(["detector", "install"]) == 0
-    assert main(["detector", "install", "--output", str(tmp_path / "models")]) == 0
+    assert main(["lab", "detector", "install"]) == 0
+    assert main(["lab", "detector", "install", "--output", str(tmp_path / "models")]) == 0
     first, second = capsys.readouterr().out.splitlines()
     folder = tmp_path / "models" / "nanodet-g"
     assert first.startswith("built")
@@ -43,13 +43,13 @@ def test_an_exported_file_agrees_with_the_shipped_detector(
     reference: Reference, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "mine.onnx"
-    assert main(["detector", "export", "--output", str(file), "--weights", str(shipped_file())]) == 0
-    assert main(["detector", "export", "--output", str(file)]) != 0
+    assert main(["lab", "detector", "export", "--output", str(file), "--weights", str(shipped_file())]) == 0
+    assert main(["lab", "detector", "export", "--output", str(file)]) != 0
     assert "--force" in capsys.readouterr().err
-    assert main(["detector", "export", "--output", str(tmp_path / "mine.txt")]) != 0
+    assert main(["lab", "detector", "export", "--output", str(tmp_path / "mine.txt")]) != 0
     assert ".onnx or .safetensors" in capsys.readouterr().err
     Image.fromarray(reference["img0_rgb"]).save(tmp_path / "street.png")
-    assert main(["detector", "eval", str(file), "--pictures", str(tmp_path)]) == 0
+    assert main(["lab", "detector", "eval", str(file), "--pictures", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "F1 100.0%" in lines[0]
     assert "8 found by both" in lines[0]

@@ -73,6 +73,6 @@ def test_the_shipped_recipe_trains_a_detection_path_without_labels(
     for name in ("img0", "img1"):
         Image.fromarray(reference[f"{name}_rgb"]).save(tmp_path / f"{name}.png")
     asked = ["--pictures", str(tmp_path), "--output", str(tmp_path / "run"), "--steps", "2", "--batch", "1", "--crop"]
-    assert main(["train", "stage2_det", *asked, "64", "--threads", "1"]) == 0
+    assert main(["lab", "train", "stage2_det", *asked, "64", "--threads", "1"]) == 0
     assert "path 'detection' adds" in capsys.readouterr().err
     assert (tmp_path / "run" / "state.pt").is_file()

@@ -35,8 +35,22 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     return pictures
 
 
+@pytest.fixture
+def photos(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Twelve pictures, dark to bright, labelled by their brightness; the labels of the last three are wrong."""
+    folder = tmp_path / "photos"
+    (folder / "images").mkdir(parents=True)
+    rows = ["file,label"]
+    for number in range(12):
+        pixels = np.clip(synthetic_picture(64, 64, number) // 4 + 16 * number, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{number:02}.png")
+        rows.append(f"images/{number:02}.png,{int(pixels.mean() // 64) if number < 9 else 99}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """Keep every test's cached points to itself."""
+    """Keep every test's cache to itself."""
     monkeypatch.setenv("MANYPATH_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"

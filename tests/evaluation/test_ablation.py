@@ -8,7 +8,7 @@ from manypath import checkpoint
 from manypath.codec import Codec
 from manypath_lab.evaluation.ablation import VARIANTS, RandomPredictor, make_codec
 from tests.evaluation.conftest import synthetic_picture
-from tests.evaluation.test_cli import run_command
+from tests.evaluation.test_commands import run_command
 
 
 @pytest.fixture
@@ -57,9 +57,9 @@ def test_the_command_compares_each_variant_with_the_trained_choice(
     output = tmp_path / "out"
     code = run_command(
         *("--pictures", str(folder), "--output", str(output), "--model", model),
-        *("--levels", "1,3,5,7", "--limit", "1"),
+        *("--qualities", "1,3,5,7", "--limit", "1"),
         kind="ablation",
     )
     assert code == 0
-    assert "no-high vs full, psnr" in capsys.readouterr().out
-    assert "nothing trained anew" in (output / "ablation.md").read_text()
+    assert "psnr by psnr: no-high vs full" in capsys.readouterr().out
+    assert "nothing trained anew" in (output / "pictures.md").read_text()

@@ -1,10 +1,13 @@
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
 
-from manypath_lab.evaluation.scores import Score, mean, share
+from manypath_lab.evaluation.judges.fidelity import PsnrJudge
+from manypath_lab.evaluation.judges.judge import Measure, share
+from manypath_lab.evaluation.score import Score
 from manypath_lab.evaluation.transition import draw, smoothness, to_csv, to_json, to_markdown, transitions
 
 SHARES = [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -45,16 +48,18 @@ def test_transitions_are_told_per_quality_and_metric_as_table_lines_and_chart() 
         hits = np.ones((pictures, 2))
         hits[number + 1 :, 0] = 0.0
         lines.append(np.stack([hits, np.ones_like(hits)], -1))
+    judge = PsnrJudge()  # whoever judged
     scores = [
-        Score("top1", "top-1", (), np.ones((pictures, 2)), tuple(lines), share),
-        Score("psnr", "PSNR (dB)", (), np.ones((pictures, 2)), tuple(30.0 * line for line in lines), mean),
+        Score(judge, Measure("top1", "top-1", slice(0, 2), share), np.ones((pictures, 2)), tuple(lines)),
+        Score(judge, PsnrJudge.measures[0], np.ones((pictures, 2)), tuple(line * (30.0, 1.0) for line in lines)),
     ]
     found = transitions("ten", "classification", SHARES, scores, [(1.0, 0.1), (2.0, 0.2)])
-    assert [(one.quality, one.metric) for one in found] == [(1.0, "top1"), (1.0, "psnr"), (2.0, "top1"), (2.0, "psnr")]
+    assert [(one.quality, one.measure) for one in found] == [(1.0, "top1"), (1.0, "psnr"), (2.0, "top1"), (2.0, "psnr")]
     assert found[0].values == pytest.approx([10.0, 20.0, 30.0, 40.0, 50.0])
     assert found[2].values == pytest.approx([100.0] * 5)
     rows = list(csv.DictReader(io.StringIO(to_csv(found))))
     assert len(rows) == 4 * len(SHARES)
-    assert '"jump_share": 0.25' in to_json(found)
+    assert json.loads(to_json(found))[0]["smoothness"]["jump_share"] == pytest.approx(0.25)
+    assert found[1].values == pytest.approx([3.0, 6.0, 9.0, 12.0, 15.0])
     assert "| ten | classification | 1 | top-1 | 10 | 50 | yes | 0 | 10 at" in to_markdown(found, "model")
     assert len(draw(found).axes) == 2

@@ -55,12 +55,12 @@ class Figure:
 
 @pytest.fixture
 def figure(tmp_path: Path) -> Callable[..., Figure]:
-    """Run ``manypath figure`` in this process, with the untrained model."""
+    """Run ``manypath lab figure`` in this process, with the untrained model."""
 
     def run(kind: str, *arguments: object) -> Figure:
         file = tmp_path / "out" / f"{kind}.png"
         model = [] if kind == "curves" else ["--model", MODEL]
-        assert main(["figure", kind, *model, "--output", str(file), *map(str, arguments)]) == 0
+        assert main(["lab", "figure", kind, *model, "--output", str(file), *map(str, arguments)]) == 0
         return Figure(file)
 
     return run

@@ -164,6 +164,6 @@ def test_what_cannot_be_is_refused_in_words(
     from PIL import Image
 
     Image.fromarray(photo(64, 64, 1)).save(tmp_path / "1.png")
-    asked = ["train", "tinylic_stage1_gan", "--preset", "tinylic-tiny", "--crop", "64", "--steps", "2"]
+    asked = ["lab", "train", "tinylic_stage1_gan", "--preset", "tinylic-tiny", "--crop", "64", "--steps", "2"]
     assert main([*asked, "--pictures", str(tmp_path), "--output", str(tmp_path / "run")]) != 0
     assert "--begin" in capsys.readouterr().err

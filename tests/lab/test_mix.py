@@ -104,7 +104,7 @@ def test_the_shipped_recipe_and_the_command(tmp_path: Path, capsys: pytest.Captu
     from PIL import Image
 
     Image.fromarray(photo(256, 256, 1)).save(tmp_path / "1.png")
-    asked = ["train", "mix", "--pictures", str(tmp_path), "--output", str(tmp_path / "run"), "--own", "no=there"]
+    asked = ["lab", "train", "mix", "--pictures", str(tmp_path), "--output", str(tmp_path / "run"), "--own", "no=there"]
     assert main(asked) != 0
     assert "PATH=DIR" in capsys.readouterr().err
 

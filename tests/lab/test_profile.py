@@ -1,4 +1,4 @@
-"""``manypath profile`` as a person calls it: tables, JSON, CSV, files, peers, and what it refuses."""
+"""``manypath lab profile`` as a person calls it: tables, JSON, CSV, files, peers, and what it refuses."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ SMALL = ["--size", "128x64", "--threads", "1"]
 
 
 def test_one_model_as_json_and_as_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["profile", "tiny-random-sides", *SMALL, "--json", "--output", str(tmp_path)]) == 0
+    assert main(["lab", "profile", "tiny-random-sides", *SMALL, "--json", "--output", str(tmp_path)]) == 0
     found = json.loads(capsys.readouterr().out)
     (model,) = found["models"]
     assert model["parameters"] == sum(part["parameters"] for part in model["parts"])
@@ -34,13 +34,13 @@ def test_one_model_as_json_and_as_files(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_counts_alone_as_csv_and_as_tables(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["profile", "tiny-random", "bmshj2018-hyperprior", "--runs", "0", "--csv"]) == 0
+    assert main(["lab", "profile", "tiny-random", "bmshj2018-hyperprior", "--runs", "0", "--csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     value = {(row["model"], row["what"], row["unit"]): float(row["value"]) for row in rows}
     assert value["bmshj2018-hyperprior", "analysis", "kMAC/px"] == pytest.approx(42.2, rel=0.01)
     assert value["bmshj2018-hyperprior", "analysis", "parameters"] == 1_493_312
     assert {row["unit"] for row in rows} == {"parameters", "kMAC/px"}
-    assert main(["profile", "tiny-random", "--runs", "0"]) == 0
+    assert main(["lab", "profile", "tiny-random", "--runs", "0"]) == 0
     assert "| tiny-random (untrained) |" in capsys.readouterr().out
 
 
@@ -66,7 +66,7 @@ def test_a_peer_with_context_counts_it(capsys: pytest.CaptureFixture[str]) -> No
 def test_what_cannot_be_is_refused(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     if "cuda" in words and torch.cuda.is_available():
         pytest.skip("a GPU is here")
-    assert main(["profile", "tiny-random", *words]) != 0
+    assert main(["lab", "profile", "tiny-random", *words]) != 0
     assert told in capsys.readouterr().err
 
 

@@ -21,7 +21,7 @@ from manypath.multipath.blocks import Block
 from manypath.multipath.routing import Scope, route, soft_mask
 from manypath.quality import QUALITY_STEPS
 from manypath.tinylic.config import TINYLIC_TINY
-from manypath_lab.evaluation.metrics import psnr
+from manypath_lab.evaluation.judges.fidelity import psnr
 from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.gan import GanTrainer

@@ -78,8 +78,8 @@ def test_a_second_install_finds_the_first_and_other_weights_replace_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MANYPATH_CACHE", str(tmp_path / "cache"))
-    assert main(["segmenter", "install"]) == 0
-    assert main(["segmenter", "install", "--output", str(tmp_path / "models")]) == 0
+    assert main(["lab", "segmenter", "install"]) == 0
+    assert main(["lab", "segmenter", "install", "--output", str(tmp_path / "models")]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("built")
     assert second.startswith(f"found {tmp_path / 'models' / 'street-segmenter'}")
@@ -106,7 +106,7 @@ def test_the_eval_command_gives_a_full_score_to_the_networks_own_answers(
     file = export.folder / "model.onnx"
     scene = street(1)._replace(image=picture(96, 128, 3))
     write([scene._replace(mask=OnnxSegmenter(file).mask(scene.image))], tmp_path / "val")
-    assert main(["segmenter", "eval", str(file), "--data", str(tmp_path)]) == 0
+    assert main(["lab", "segmenter", "eval", str(file), "--data", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2].split() == ["mean", "IoU", "100.0%"]
     assert any("absent" in line for line in lines)

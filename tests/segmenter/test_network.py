@@ -30,7 +30,7 @@ def test_what_is_filled_up_at_the_border_repeats_the_last_row_and_column(fresh: 
 
 
 def test_the_features_are_those_of_efficientnet(fresh: SegmenterNetwork) -> None:
-    from manypath_lab.classifier.export import load_network
+    from manypath_lab.classifier.networks import load_network
 
     theirs = load_network()
     x = torch.rand(1, 3, 224, 224) * 2 - 1

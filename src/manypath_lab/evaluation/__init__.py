@@ -1,5 +1,6 @@
-"""Rate-distortion evaluation: our codec and its peers on the same pictures, by real bytes.
+"""One harness for every measurement: codecs write real bytes, judges look at what comes back.
 
-``rd`` walks pictures, codecs and qualities; ``curve`` holds what comes out; ``bdrate``, ``report`` and
-``plot`` turn curves into figures that can be quoted. ``manypath eval rd --help`` shows the command.
+``sets`` finds pictures and what is true of them, ``codecs`` codes them, ``judges`` answer on the reconstructions,
+``run`` brings the three together over one ``cache``. ``score`` turns answers into figures; ``bd_rate`` and
+``equal_accuracy`` compare codecs by them; ``report`` and ``figures`` write what was found.
 """

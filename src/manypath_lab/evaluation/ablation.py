@@ -17,6 +17,8 @@ from manypath.codec import Codec
 from manypath.multipath.blocks import Block, Group
 from manypath.multipath.layers import PathMLP
 from manypath.multipath.routing import LOW, Predictor
+from manypath.paths import DecodePath
+from manypath_lab.evaluation.codecs.ours import OurSource, weights_version
 
 FULL = "full"
 
@@ -76,7 +78,7 @@ VARIANTS = (
 )
 
 
-def make_codec(model: str, variant: Variant) -> Codec:
+def make_codec(model: str, variant: Variant, device: str = "cpu") -> Codec:
     """Return a codec whose analysis was changed.
 
     Raises:
@@ -85,7 +87,24 @@ def make_codec(model: str, variant: Variant) -> Codec:
     released = checkpoint.load(model)
     modules = released.model.g_a.modules()
     variant.change([module for module in modules if isinstance(module, Group) and LOW in module.predictors])
-    return Codec(released, variant.name)
+    return Codec(released, variant.name, device=device)
+
+
+def sources(model: str, qualities: Sequence[float], device: str = "cpu") -> list[OurSource]:
+    """Return the variants as codecs to be measured on the main path, the unchanged one first.
+
+    Raises:
+        CheckpointError: there is no such model.
+    """
+    found = []
+    for variant in VARIANTS:
+        codec = make_codec(model, variant, device)
+        source = OurSource(
+            codec, [(DecodePath.PERCEPTUAL.value, 1.0)], version=weights_version(model, codec), qualities=qualities
+        )
+        source.lines = (source.lines[0]._replace(name=variant.name, label=variant.label),)
+        found.append(source)
+    return found
 
 
 def _blocks(groups: Sequence[Group]) -> list[Block]:

@@ -1,97 +1,91 @@
-"""Peers' points on disk: a picture that a codec has coded before is not coded again."""
+"""What judges said of baselines' reconstructions, on disk: a picture that was coded and judged is not again."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import pathlib
 import sqlite3
+from collections.abc import Iterable
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from manypath_lab.evaluation.metrics import METRICS_VERSION, Distortion
+import numpy as np
+
+from manypath_lab.evaluation.judges.judge import Record
+from manypath_lab.model_repository import cache_folder
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS points (
-    picture TEXT, codec TEXT, version TEXT, settings TEXT, metrics TEXT,
-    bytes INTEGER NOT NULL, psnr_db REAL NOT NULL, ms_ssim REAL, perceptual REAL,
-    PRIMARY KEY (picture, codec, version, settings, metrics)
+CREATE TABLE IF NOT EXISTS records (
+    picture TEXT, codec TEXT, version TEXT, settings TEXT, judge TEXT,
+    bytes INTEGER NOT NULL, record BLOB NOT NULL,
+    PRIMARY KEY (picture, codec, version, settings, judge)
 ) WITHOUT ROWID
 """
 
 
-class PointKey(NamedTuple):
-    """What decides a point: change any of these and the cached value no longer counts.
+class RecordKey(NamedTuple):
+    """What decides a record: change any of these and what is kept no longer counts.
 
     Attributes:
-        picture: Digest of the pixels.
-        codec: Name of the codec.
-        version: Library and version.
-        settings: Every option, quality included.
+        picture: digest of the pixels.
+        codec: name of the codec.
+        version: library and version.
+        settings: every option, quality included.
+        judge: the judge's version, and what it was asked.
     """
 
     picture: str
     codec: str
     version: str
     settings: str
+    judge: str
 
 
-class CachedPoint(NamedTuple):
-    """One picture coded once.
+class KeptRecord(NamedTuple):
+    """One picture coded once and looked at by one judge.
 
     Attributes:
-        bytes: Size of the compressed file.
-        distortion: What its reconstruction is worth.
+        bytes: size of the compressed file.
+        record: the judge's, float64 [D].
     """
 
     bytes: int
-    distortion: Distortion
+    record: Record
 
 
-def cache_folder() -> pathlib.Path:
-    """Return ``$MANYPATH_CACHE``, or ``~/.cache/manypath``."""
-    configured = os.environ.get("MANYPATH_CACHE")
-    return pathlib.Path(configured) if configured else pathlib.Path.home() / ".cache" / "manypath"
-
-
-class PointCache:
-    """An SQLite file of points; several processes may share it."""
+class RecordCache:
+    """An SQLite file of records; several processes may share it."""
 
     def __init__(self, file: pathlib.Path | None = None) -> None:
         """Open the cache, creating folder and file where needed.
 
         Args:
-            file: The SQLite file; default ``peers.sqlite`` in :func:`cache_folder`.
+            file: The SQLite file; default ``evaluation.sqlite`` in the user's cache.
         """
-        self.file = file if file is not None else cache_folder() / "peers.sqlite"
+        self.file = file if file is not None else cache_folder() / "evaluation.sqlite"
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(self.file, timeout=60.0)
         with self._connection:
             self._connection.execute(_SCHEMA)
-            columns = {row[1] for row in self._connection.execute("PRAGMA table_info(points)")}
-            if "perceptual" not in columns:  # a file of an older version
-                self._connection.execute("ALTER TABLE points ADD COLUMN perceptual REAL")
 
-    def get(self, key: PointKey) -> CachedPoint | None:
-        """Return the point stored under ``key``, or None."""
+    def get(self, key: RecordKey) -> KeptRecord | None:
+        """Return what is kept under ``key``, or None."""
         with contextlib.closing(
             self._connection.execute(
-                "SELECT bytes, psnr_db, ms_ssim, perceptual FROM points"
-                " WHERE picture=? AND codec=? AND version=? AND settings=? AND metrics=?",
-                (*key, METRICS_VERSION),
+                "SELECT bytes, record FROM records"
+                " WHERE picture=? AND codec=? AND version=? AND settings=? AND judge=?",
+                key,
             )
         ) as cursor:
             row = cursor.fetchone()
-        return None if row is None else CachedPoint(row[0], Distortion(*row[1:]))
+        return None if row is None else KeptRecord(row[0], np.frombuffer(row[1], dtype="<f8"))
 
-    def put(self, key: PointKey, point: CachedPoint) -> None:
-        """Store ``point`` under ``key`` at once, so that a killed run loses nothing."""
+    def put(self, records: Iterable[tuple[RecordKey, KeptRecord]]) -> None:
+        """Keep records in one transaction, so that a killed run loses one batch at most."""
         with self._connection:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO points"
-                " (picture, codec, version, settings, metrics, bytes, psnr_db, ms_ssim, perceptual)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*key, METRICS_VERSION, point.bytes, *point.distortion),
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(*key, kept.bytes, kept.record.astype("<f8").tobytes()) for key, kept in records],
             )
 
     def close(self) -> None:

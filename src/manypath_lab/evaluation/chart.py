@@ -1,4 +1,4 @@
-"""One look for every chart of curves: ours thick, peers thin, quoted ones dashed, labels at the curves' ends."""
+"""One look for every chart of curves: ours thick, baselines thin, quoted ones dashed, labels at the curves' ends."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Series(NamedTuple):
     """One curve to draw.
 
     Attributes:
-        name: decides a peer's colour and marker.
+        name: decides a baseline's colour and marker.
         label: what is written at its end.
         pairs: its points.
         ours: drawn thick.

@@ -1,80 +1,53 @@
-"""What a measurement yields: points averaged over pictures, and curves of them."""
+"""Curves: a line's figures over its rate, averaged over pictures."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from manypath_lab.evaluation.metrics import Distortion
+from manypath_lab.evaluation.codecs.codec import Line
+from manypath_lab.evaluation.run import Run
+from manypath_lab.evaluation.score import Score
 
 
-class Sample(NamedTuple):
-    """One picture at one setting.
-
-    Attributes:
-        bytes: Size of the whole file, header included.
-        pixels: Width times height, unpadded.
-        distortion: What the reconstruction is worth.
-    """
-
-    bytes: int
-    pixels: int
-    distortion: Distortion
-
-
-class RatePoint(NamedTuple):
+class Point(NamedTuple):
     """One setting of a codec, averaged over the pictures.
 
     Attributes:
-        quality: The codec's own quality setting.
-        bpp: Mean over pictures of real bits per unpadded pixel.
-        psnr_db: Mean over pictures of each picture's PSNR, decibels.
-        ms_ssim: Mean over pictures, or None where any picture was too small for it.
-        pictures: How many pictures were averaged.
-        perceptual: Mean over pictures of the perceptual distance, or None where it was not measured.
+        quality: the codec's own setting.
+        bpp: mean over pictures of real bits per unpadded pixel.
+        value: the figure.
     """
 
     quality: float
     bpp: float
-    psnr_db: float
-    ms_ssim: float | None
-    pictures: int
-    perceptual: float | None = None
+    value: float
 
 
 class Curve(NamedTuple):
-    """A codec's points in rising order of rate.
+    """One measure of one line, in rising order of rate.
 
     Attributes:
-        name: Short name for files and the command line.
-        label: Name for plots.
-        version: Library version, model digest or source.
-        points: One per setting.
-        ours: True for this project's codec.
-        reference: True for points quoted from elsewhere, not measured in this run.
+        line: whose it is.
+        points: one per setting.
+        published: quoted from elsewhere, not measured in this run.
     """
 
-    name: str
-    label: str
-    version: str
-    points: tuple[RatePoint, ...]
-    ours: bool = False
-    reference: bool = False
+    line: Line
+    points: tuple[Point, ...]
+    published: bool = False
 
 
-def average(quality: float, samples: Sequence[Sample]) -> RatePoint:
-    """Average one setting over its pictures; at least one sample."""
-    return RatePoint(
-        quality=quality,
-        bpp=statistics.fmean(8.0 * sample.bytes / sample.pixels for sample in samples),
-        psnr_db=statistics.fmean(sample.distortion.psnr_db for sample in samples),
-        ms_ssim=_mean([sample.distortion.ms_ssim for sample in samples]),
-        pictures=len(samples),
-        perceptual=_mean([sample.distortion.perceptual for sample in samples]),
-    )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if len(known) == len(values) else None
+def measured(run: Run, score: Score) -> list[Curve]:
+    """Return a curve per line of a run."""
+    return [
+        Curve(
+            track.line,
+            tuple(
+                Point(quality, float(bpp), float(value))
+                for quality, bpp, value in zip(
+                    track.qualities, track.bpp.mean(0), score.of_line(number)[0], strict=True
+                )
+            ),
+        )
+        for number, track in enumerate(run.tracks)
+    ]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from manypath.errors import ImageError
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff"})
+from manypath_pictures.errors import PictureError
+from manypath_pictures.reader import SUFFIXES, read_picture
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -44,37 +42,29 @@ def folder_digest(digests: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
-def list_pictures(folder: str | os.PathLike[str], limit: int | None = None) -> list[pathlib.Path]:
-    """Return the picture files directly inside ``folder``, sorted by name.
-
-    Args:
-        folder: Where to look; sub-folders are not searched.
-        limit: Keep only the first so many.
+def list_pictures(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Return the picture files directly inside ``folder``, sorted by name; sub-folders are not searched.
 
     Raises:
         ImageError: The folder does not exist or holds no picture.
     """
-    root = pathlib.Path(folder)
-    if not root.is_dir():
-        raise ImageError(f"pictures must be a folder, got {str(root)!r}, which is none; check the path")
-    files = sorted(path for path in root.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not folder.is_dir():
+        raise ImageError(f"pictures must be a folder, got {str(folder)!r}, which is none; check the path")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not files:
         kinds = " ".join(sorted(SUFFIXES))
-        raise ImageError(f"no pictures in {str(root)!r}; files ending in one of {kinds} are accepted")
-    return files[:limit]
+        raise ImageError(f"no pictures in {str(folder)!r}; files ending in one of {kinds} are accepted")
+    return files
 
 
 def load_picture(file: pathlib.Path) -> Picture:
-    """Read one picture file as RGB.
+    """Read one picture file as sRGB, turned upright as its EXIF orientation says.
 
     Raises:
-        ImageError: The file cannot be read as a picture, or has an alpha channel.
+        ImageError: The file cannot be read as a picture, or has transparent pixels.
     """
     try:
-        with Image.open(file) as opened:
-            if opened.has_transparency_data:
-                raise ImageError(f"{file.name} has transparency, which these codecs drop; flatten it first")
-            pixels = np.array(opened.convert("RGB"))  # a copy that may be written to, as torch wants
-    except (UnidentifiedImageError, OSError) as err:
+        pixels = read_picture(file.read_bytes())
+    except (PictureError, OSError) as err:
         raise ImageError(f"{file.name} cannot be read as a picture: {err}") from err
     return Picture(file.name, pixels, pixel_digest(pixels))

@@ -1,4 +1,4 @@
-"""What happens between the main path and a side path: metrics over task_share, and how smooth they are."""
+"""What happens between the main path and a side path: measures over task_share, and how smooth they are."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from manypath_lab.evaluation.equal_answer import draw_weights
-from manypath_lab.evaluation.scores import Floats, Score
+from manypath_lab.evaluation.equal_accuracy import draw_weights
+from manypath_lab.evaluation.judges.judge import Floats
+from manypath_lab.evaluation.score import Score
 
 DRAWS = 1000
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#882255", "#E69F00", "#56B4E9", "#000000", "#7f7f7f")
@@ -20,7 +21,7 @@ _INK = "#222222"
 
 
 class Smoothness(NamedTuple):
-    """How a metric goes from share 0 to share 1.
+    """How a measure goes from share 0 to share 1.
 
     Attributes:
         change: last value minus first.
@@ -42,17 +43,17 @@ class Smoothness(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """One metric of one path at one quality.
+    """One measure of one path at one quality.
 
     Attributes:
         pictures: name of the set.
         path: the side path.
         quality: the setting.
         bpp: mean rate.
-        metric: name of the metric.
+        measure: its name.
         label: for people.
         shares: task shares, rising from 0 to 1.
-        values: the metric at each.
+        values: the figure at each.
         smoothness: of the values.
     """
 
@@ -60,7 +61,7 @@ class Transition(NamedTuple):
     path: str
     quality: float
     bpp: float
-    metric: str
+    measure: str
     label: str
     shares: tuple[float, ...]
     values: tuple[float, ...]
@@ -107,43 +108,43 @@ def transitions(
         scores: with one line per share.
         settings: (quality, mean bpp) in the lines' order.
     """
-    found = []
+    table = []
     for score in scores:
-        count = len(score.original)
         lines = range(len(shares))
-        values = np.stack([score.of_line(line, np.ones((1, count)))[0] for line in lines], -1)  # [K, shares]
-        weights = draw_weights(count, DRAWS)
+        figures = np.stack([score.of_line(line)[0] for line in lines], -1)  # [K, shares]
+        weights = draw_weights(len(score.original), DRAWS)
         drawn = np.stack([score.of_line(line, weights) for line in lines], -1)  # [R, K, shares]
         for k, (quality, bpp) in enumerate(settings):
-            own = tuple(float(value) for value in values[k])
-            judged = smoothness(shares, own, drawn[:, k])
-            found.append(Transition(pictures, path, quality, bpp, score.name, score.label, tuple(shares), own, judged))
-    return sorted(found, key=lambda one: one.quality)
+            values = tuple(float(value) for value in figures[k])
+            names = (score.measure.name, score.measure.label)
+            smooth = smoothness(shares, values, drawn[:, k])
+            table.append(Transition(pictures, path, quality, bpp, *names, tuple(shares), values, smooth))
+    return sorted(table, key=lambda one: one.quality)
 
 
-def to_csv(found: Sequence[Transition]) -> str:
+def to_csv(table: Sequence[Transition]) -> str:
     """Return one line per point."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["pictures", "path", "quality", "bpp", "metric", "task_share", "value"])
-    for one in found:
+    writer.writerow(["pictures", "path", "quality", "bpp", "measure", "task_share", "value"])
+    for one in table:
         for share, value in zip(one.shares, one.values, strict=True):
-            head = [one.pictures, one.path, f"{one.quality:g}", f"{one.bpp:.5f}", one.metric]
+            head = [one.pictures, one.path, f"{one.quality:g}", f"{one.bpp:.5f}", one.measure]
             writer.writerow([*head, f"{share:g}", f"{value:.6f}"])
     return buffer.getvalue()
 
 
-def to_json(found: Sequence[Transition]) -> str:
+def to_json(table: Sequence[Transition]) -> str:
     """Return everything."""
-    return json.dumps([{**one._asdict(), "smoothness": one.smoothness._asdict()} for one in found], indent=2) + "\n"
+    return json.dumps([{**one._asdict(), "smoothness": one.smoothness._asdict()} for one in table], indent=2) + "\n"
 
 
-def to_markdown(found: Sequence[Transition], model: str) -> str:
+def to_markdown(table: Sequence[Transition], model: str) -> str:
     """Return the curves' smoothness as a table."""
-    steps = len(found[0].shares) - 1
+    steps = len(table[0].shares) - 1
     note = (
-        "Metrics over task_share 0 to 1. A step back goes against the whole change; it counts as real where the paired "
-        "95 % interval of the step (bootstrap over pictures) leaves out zero. An even transition in "
+        "Measures over task_share 0 to 1. A step back goes against the whole change; it counts as real where the "
+        "paired 95 % interval of the step (bootstrap over pictures) leaves out zero. An even transition in "
         f"{steps} steps would have {1 / steps:.0%} of the change in each."
     )
     lines = [
@@ -151,34 +152,34 @@ def to_markdown(found: Sequence[Transition], model: str) -> str:
         "",
         note,
         "",
-        "| pictures | path | quality | metric | share 0 | share 1 | monotone | largest step back | largest step |",
+        "| pictures | path | quality | measure | share 0 | share 1 | monotone | largest step back | largest step |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for one in found:
-        own = one.smoothness
-        verdict = "yes" if own.monotone else "within noise" if own.real_step_back == 0.0 else "no"
-        step = f"{own.jump:.3g} at {own.jump_at:g}"
-        step += f" ({own.jump_share:.0%} of the change)" if np.isfinite(own.jump_share) else ""
+    for one in table:
+        smooth = one.smoothness
+        verdict = "yes" if smooth.monotone else "within noise" if smooth.real_step_back == 0.0 else "no"
+        step = f"{smooth.jump:.3g} at {smooth.jump_at:g}"
+        step += f" ({smooth.jump_share:.0%} of the change)" if np.isfinite(smooth.jump_share) else ""
         lines.append(
             f"| {one.pictures} | {one.path} | {one.quality:g} | {one.label} | {one.values[0]:.4g} "
-            f"| {one.values[-1]:.4g} | {verdict} | {own.step_back:.3g} | {step} |"
+            f"| {one.values[-1]:.4g} | {verdict} | {smooth.step_back:.3g} | {step} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def draw(found: Sequence[Transition]) -> Figure:
-    """Return one panel per metric of one path, a curve per quality."""
-    metrics = list(dict.fromkeys(one.label for one in found))
-    qualities = sorted({one.quality for one in found})
-    figure = Figure(figsize=(4.4 * len(metrics), 4.3))
-    for number, metric in enumerate(metrics):
-        axes = figure.add_axes(((number + 0.17) / len(metrics), 0.14, 0.76 / len(metrics), 0.62))
-        for one in found:
-            if one.label == metric:
+def draw(table: Sequence[Transition]) -> Figure:
+    """Return one panel per measure of one path, a curve per quality."""
+    labels = list(dict.fromkeys(one.label for one in table))
+    qualities = sorted({one.quality for one in table})
+    figure = Figure(figsize=(4.4 * len(labels), 4.3))
+    for number, label in enumerate(labels):
+        axes = figure.add_axes(((number + 0.17) / len(labels), 0.14, 0.76 / len(labels), 0.62))
+        for one in table:
+            if one.label == label:
                 colour = _COLOURS[qualities.index(one.quality) % len(_COLOURS)]
-                label = f"quality {one.quality:g}, {one.bpp:.2f} bpp"
-                axes.plot(one.shares, one.values, marker="o", markersize=4, color=colour, linewidth=2, label=label)
-        axes.set_title(metric, fontsize=12, color=_INK, loc="left")
+                text = f"quality {one.quality:g}, {one.bpp:.2f} bpp"
+                axes.plot(one.shares, one.values, marker="o", markersize=4, color=colour, linewidth=2, label=text)
+        axes.set_title(label, fontsize=12, color=_INK, loc="left")
         axes.set_xlabel("task_share", fontsize=11, color=_INK)
         axes.grid(axis="y", color="#dddddd", linewidth=0.8)
         axes.set_axisbelow(True)
@@ -193,7 +194,7 @@ def draw(found: Sequence[Transition]) -> Figure:
                 fontsize=10,
                 frameon=False,
             )
-    first = found[0]
+    first = table[0]
     title = f"From the main path to the {first.path} path, {first.pictures}"
     figure.text(0.025, 0.95, title, fontsize=15, weight="bold", color=_INK, va="center")
     return figure

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from manypath_lab.classifier.export import IMAGE_SIZE, labels, load_network
-from manypath_lab.figures.sheet import Pixels
+from manypath_lab.classifier.export import IMAGE_SIZE, labels
+from manypath_lab.classifier.networks import load_network
+from manypath_lab.evaluation.pictures import Pixels
 
 
 class Answer(NamedTuple):

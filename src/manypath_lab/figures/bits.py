@@ -18,7 +18,7 @@ from manypath_lab.figures.subject import Subject, encode
 
 if TYPE_CHECKING:
     from manypath.codec import Codec
-    from manypath_lab.figures.sheet import Pixels
+    from manypath_lab.evaluation.pictures import Pixels
 
 QUALITIES = (1.0, 2.0, 4.0, 6.0, 8.0)
 _COLOURS = "viridis"

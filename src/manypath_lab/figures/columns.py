@@ -8,20 +8,9 @@ from typing import Any
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 
+from manypath_lab.evaluation.pictures import Pixels
 from manypath_lab.figures.answers import Answer
-from manypath_lab.figures.sheet import (
-    BODY,
-    INK,
-    MARGIN,
-    QUIET,
-    RULE,
-    SMALL,
-    WIDTH,
-    Pixels,
-    Sheet,
-    Spot,
-    path_colour,
-)
+from manypath_lab.figures.sheet import BODY, INK, MARGIN, QUIET, RULE, SMALL, WIDTH, Sheet, Spot, path_colour
 from manypath_lab.figures.subject import Window
 
 GAP = 0.14  # inches between columns and between the pictures of one

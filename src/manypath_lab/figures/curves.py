@@ -1,4 +1,4 @@
-"""``figure curves``: what ``manypath eval`` measured, on one sheet: fidelity, perception, machines' answers."""
+"""``figure curves``: what ``manypath lab eval`` measured, on one sheet: fidelity, perception, machines' answers."""
 
 from __future__ import annotations
 

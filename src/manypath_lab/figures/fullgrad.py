@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from PIL import Image
 
+from manypath_lab.evaluation.pictures import Pixels
 from manypath_lab.figures.answers import Classifier, classifier_window, prepare
 from manypath_lab.figures.columns import (
     GAP,
@@ -25,7 +26,7 @@ from manypath_lab.figures.columns import (
     shortened,
 )
 from manypath_lab.figures.saliency import full_gradient
-from manypath_lab.figures.sheet import INK, TOP, WIDTH, Map, Pixels, Sheet, Spot, write_json, write_maps
+from manypath_lab.figures.sheet import INK, TOP, WIDTH, Map, Sheet, Spot, write_json, write_maps
 from manypath_lab.figures.subject import Subject, View, encode, served_paths, views
 
 if TYPE_CHECKING:

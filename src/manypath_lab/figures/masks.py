@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 from matplotlib.patches import Rectangle
 
-from manypath_lab.figures.sheet import BODY, INK, SMALL, Pixels, Sheet, Spot, flow, height_of
+from manypath_lab.evaluation.pictures import Pixels
+from manypath_lab.figures.sheet import BODY, INK, SMALL, Sheet, Spot, flow, height_of
 
 AGREEMENT = 0.34  # inches below a mask, for a line of text
 _LEGEND_LINE = 0.3  # inches

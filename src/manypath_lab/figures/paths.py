@@ -36,9 +36,9 @@ from manypath_lab.figures.subject import Subject, View, Window, encode, served_p
 
 if TYPE_CHECKING:
     from manypath.codec import Codec
+    from manypath_lab.evaluation.pictures import Pixels
     from manypath_lab.figures.answers import Answer, Classifier
     from manypath_lab.figures.masks import Segmenter
-    from manypath_lab.figures.sheet import Pixels
 
 _ROW_TITLE = 0.38  # inches above a row of answers
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from manypath.codec import Codec
-    from manypath_lab.figures.sheet import Pixels
+    from manypath_lab.evaluation.pictures import Pixels
 
 QUALITIES = tuple(float(level) for level in range(1, LEVELS + 1))
 _LINE, _FAINT = "#D55E00", "#b8b8b8"

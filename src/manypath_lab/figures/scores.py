@@ -34,7 +34,7 @@ from manypath_lab.figures.subject import Subject, View, encode, side_paths, view
 
 if TYPE_CHECKING:
     from manypath.codec import Codec
-    from manypath_lab.figures.sheet import Pixels
+    from manypath_lab.evaluation.pictures import Pixels
 
 _WORDS = 1.75  # inches left of the maps, for what a row is
 _HEADS = 0.4  # inches above the maps

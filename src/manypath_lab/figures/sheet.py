@@ -26,8 +26,8 @@ DPI = 160
 TITLE, BODY, SMALL = 20.0, 13.0, 11.5  # points; 11.5 are 11 pixels in a README 830 pixels wide
 INK, QUIET, RULE = "#222222", "#555555", "#dddddd"
 
-# Colours that colour-blind people can tell apart and that no peer has in the evaluation's charts; perceptual's is what
-# those use for a single curve of ours.
+# Colours that colour-blind people can tell apart and that no baseline has in the evaluation's charts; perceptual's is
+# what those use for a single curve of ours.
 _PATH_COLOURS = {
     DecodePath.PERCEPTUAL.value: "#D55E00",
     DecodePath.MSE.value: "#5D3A9B",
@@ -37,7 +37,6 @@ _PATH_COLOURS = {
 }
 _OWN_COLOURS = ("#000000", "#8C6D1F", "#44708A")
 
-Pixels = npt.NDArray[np.uint8]
 Map = npt.NDArray[np.float32]
 
 

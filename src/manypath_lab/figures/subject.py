@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from manypath.paths import DecodePath, check_path
-from manypath_lab.evaluation.metrics import psnr
-from manypath_lab.figures.sheet import Map, Pixels
+from manypath_lab.evaluation.judges.fidelity import psnr
+from manypath_lab.evaluation.pictures import Pixels
+from manypath_lab.figures.sheet import Map
 
 if TYPE_CHECKING:
     from manypath.codec import Codec

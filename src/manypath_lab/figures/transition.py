@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from manypath.codec import Codec
+    from manypath_lab.evaluation.pictures import Pixels
     from manypath_lab.figures.answers import Classifier
-    from manypath_lab.figures.sheet import Pixels
 
 STEPS, MIN_STEPS, MAX_STEPS = 6, 5, 9
 _CHART = 1.0  # inches

@@ -1,4 +1,4 @@
-"""``manypath profile``: the command."""
+"""``manypath lab profile``: the command."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ The published network takes seconds a picture on a CPU, and cheng2020-anchor lon
 """
 _EXAMPLE = """\
 examples:
-  manypath profile
-  manypath profile tinylic/steps --runs 0
-  manypath profile edge tinylic/decoder cheng2020-anchor --threads 1 --output runs/profile
-  manypath profile edge --device cuda --dtype bfloat16 --json
+  manypath lab profile
+  manypath lab profile tinylic/steps --runs 0
+  manypath lab profile edge tinylic/decoder cheng2020-anchor --threads 1 --output runs/profile
+  manypath lab profile edge --device cuda --dtype bfloat16 --json
 """
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 # glibc returns every large activation to the kernel and faults it in again; keeping it is 1.2 to 1.4 times
-# faster for every network here, ours and the peers'.
+# faster for every network here, ours and the others'.
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
 QUIET_LOAD = 0.3  # runnable processes per minute above which a timing is not to be trusted
 

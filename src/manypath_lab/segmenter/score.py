@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from manypath.errors import CheckpointError
+from manypath_lab.onnx_session import open_session
 from manypath_lab.segmenter.confusion import Confusion
 from manypath_lab.segmenter.data import CLASSES, Scene
 
@@ -26,16 +27,9 @@ class OnnxSegmenter:
     """
 
     def __init__(self, file: Path, threads: int = 1) -> None:
-        import onnxruntime
-
         if not file.is_file():
-            raise CheckpointError(f"{file} does not exist; `manypath segmenter export` writes it")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        try:
-            self._session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        except Exception as err:  # onnxruntime raises a dozen unrelated classes
-            raise CheckpointError(f"{file} does not load: {err}") from err
+            raise CheckpointError(f"{file} does not exist; `manypath lab segmenter export` writes it")
+        self._session: Any = open_session(file, threads)
         names = [tensor.name for tensor in (*self._session.get_inputs(), *self._session.get_outputs())]
         if names != ["image", "mask"]:
             raise CheckpointError(f"{file} must take image and give mask; it has {', '.join(names)}")

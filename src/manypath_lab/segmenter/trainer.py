@@ -146,7 +146,7 @@ class SegmenterTrainer(TrainingRun):
 
 def start_network() -> SegmenterNetwork:
     """Return a network to train: EfficientNet-Lite0's features, an untrained pyramid."""
-    from manypath_lab.classifier.export import load_network
+    from manypath_lab.classifier.networks import load_network
 
     network = SegmenterNetwork(len(CLASSES), norm=True)
     network.features.adopt(load_network())

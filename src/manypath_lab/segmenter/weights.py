@@ -31,7 +31,7 @@ def load_segmenter(file: Path | None = None) -> SegmenterNetwork:
     made for street scenes of about 480x360 pixels: shrink larger ones.
 
     Args:
-        file: weights that `manypath segmenter export` wrote; the shipped ones by default.
+        file: weights that `manypath lab segmenter export` wrote; the shipped ones by default.
 
     Raises:
         CheckpointError: the file is missing, or is no segmenter's.

@@ -1,4 +1,4 @@
-"""Deep features for the perceptual term: EfficientNet-Lite0's, one map per resolution.
+"""Deep features for the perceptual term: an EfficientNet-Lite's, one map per resolution.
 
 A user with VGG weights may give ``losses.PerceptualTerm`` any other network of the same signature.
 """
@@ -9,17 +9,21 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from manypath_lab.classifier.export import load_network
+from manypath_lab.classifier.networks import load_network
 
 STRIDES = (2, 4, 8, 16)  # pixels per position of the maps that are compared
 
 
 class EfficientNetFeatures(nn.Module):
-    """Pictures, float [B, 3, H, W] in [0, 1], to the last feature map at each of ``STRIDES``."""
+    """Pictures, float [B, 3, H, W] in [0, 1], to the last feature map at each of ``STRIDES``.
 
-    def __init__(self) -> None:
+    Args:
+        network: a published classifier: ``lite0``, ``lite1`` or ``lite2``.
+    """
+
+    def __init__(self, network: str = "lite0") -> None:
         super().__init__()
-        self.network: Any = load_network()
+        self.network: Any = load_network(network)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return one map [B, C, H/s, W/s] per stride s; the network's later layers are not run."""

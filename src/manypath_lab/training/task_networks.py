@@ -68,7 +68,7 @@ def load_task_network(name: str) -> TaskNetwork:
         ConfigError: there is no such network, or it cannot be used; the message says what to do.
     """
     if name == "classifier":
-        from manypath_lab.classifier.export import load_network
+        from manypath_lab.classifier.networks import load_network
 
         return TaskNetwork(load_network(), mean=0.5, scale=0.5)
     if name == "segmenter":

@@ -1,0 +1,1 @@
+"""``manypath lab``: what researchers use, one module per command that is not the laboratory's own."""

@@ -1,0 +1,134 @@
+"""``manypath lab detector``: turn the shipped object detector into ONNX for the worker, and compare another with it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from manypath_cli.exits import FileError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+_DESCRIPTION = """\
+The worker's default object detector: NanoDet-g, 80 classes of everyday objects (COCO's), 3.8 million parameters.
+Its weights are shipped under the Apache licence, with their notices; `install` puts it where the worker looks.
+"""
+
+_EPILOG = """\
+examples:
+  manypath lab detector install                             into the cache's model repository
+  manypath lab detector export --output nanodet-g.onnx      as one file, for any server or runtime
+  manypath lab detector eval mine.onnx --pictures ~/street  does another file find the same boxes?
+"""
+
+
+def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Registers the subcommand."""
+    parser = subparsers.add_parser(
+        "detector",
+        help="export, install and measure the worker's default object detector",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", title="actions", required=True)
+    weights_help = "a .safetensors file of the same network (default: the shipped one)"
+
+    install = actions.add_parser("install", help="build the detector as ONNX into a model repository")
+    install.add_argument("--output", type=Path, metavar="DIR", help="model repository (default: the cache's)")
+    install.add_argument("--weights", type=Path, metavar="FILE", help=weights_help)
+    install.add_argument("--force", action="store_true", help="build again even if the cache has a whole copy")
+    install.set_defaults(func=install_model)
+
+    export = actions.add_parser("export", help="write the detector as one file")
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".onnx or .safetensors")
+    export.add_argument("--weights", type=Path, metavar="FILE", help=weights_help)
+    export.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
+    export.set_defaults(func=export_file)
+
+    measure = actions.add_parser(
+        "eval",
+        help="whether an exported detector finds the shipped one's boxes",
+        description="Runs a file and the shipped detector on pictures: after quantisation, on another runtime, with "
+        "other weights. What the shipped one finds is the truth; no labels are needed.",
+    )
+    measure.add_argument("file", type=Path, metavar="FILE", help="an .onnx file with `export`'s input and outputs")
+    measure.add_argument("--pictures", type=Path, required=True, metavar="DIR", help="folder of pictures")
+    measure.set_defaults(func=evaluate)
+
+
+def install_model(args: argparse.Namespace) -> int:
+    """Builds or finds the detector, and says where it is."""
+    from manypath_lab.detector.export import export_detector
+
+    export = export_detector(args.output, weights=args.weights, force=args.force)
+    print(f"{'built' if export.built else 'found'} {export.folder} sha256 {export.sha256}")
+    return 0
+
+
+def export_file(args: argparse.Namespace) -> int:
+    """Writes one file.
+
+    Raises:
+        UsageError: the output's name says neither kind.
+        FileError: the output exists, or cannot be written.
+    """
+    from manypath_lab.detector.export import build_graph
+    from manypath_lab.detector.weights import load_detector, to_bytes
+
+    output: Path = args.output
+    if output.suffix not in (".onnx", ".safetensors"):
+        raise UsageError(f"--output must end in .onnx or .safetensors, got {output.name!r}")
+    if output.exists() and not args.force:
+        raise FileError(f"{output} exists; --force overwrites it")
+    network = load_detector(args.weights)
+    onnx_wanted = output.suffix == ".onnx"
+    content = build_graph(network).SerializeToString(deterministic=True) if onnx_wanted else to_bytes(network)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_bytes(content)
+    except OSError as err:
+        raise FileError(f"cannot write {output}: {err.strerror}") from err
+    print(f"{output}: {len(content):,} bytes; a copy that is passed on must carry the NOTICE that `install` writes")
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Prints how many boxes agree, and the seconds that each of the two takes.
+
+    Raises:
+        FileError: there is no picture.
+    """
+    import numpy as np
+    from tqdm import tqdm
+
+    from manypath_lab.detector.agreement import Counts, count, f1
+    from manypath_lab.detector.boxes import OnnxDetector
+    from manypath_lab.detector.export import build_graph
+    from manypath_lab.detector.weights import load_detector
+    from manypath_lab.training.data import PictureSet
+
+    detectors = [OnnxDetector(args.file), OnnxDetector(build_graph(load_detector()).SerializeToString())]
+    try:
+        pictures = PictureSet(args.pictures, min_side=1).pictures
+    except FileNotFoundError as err:
+        raise FileError(str(err)) from err
+    seconds = np.zeros(2)
+    counts = np.zeros((2, len(Counts._fields)))
+    for picture in tqdm(pictures, unit="picture", disable=None):
+        found = []
+        for number, detector in enumerate(detectors):
+            begun = time.perf_counter()
+            found.append(detector.find(picture))
+            seconds[number] += time.perf_counter() - begun
+        for number, small in enumerate((False, True)):
+            counts[number] += count(*found, small_only=small)
+    for name, row in zip(("all boxes", "small boxes"), counts, strict=True):
+        both, missed, extra = (int(value) for value in row)
+        print(f"{name:12} F1 {float(f1(row)):6.1%}  {both} found by both, {missed} missed, {extra} extra")
+    for name, spent in zip((args.file.name, "shipped"), 1e3 * seconds / len(pictures), strict=True):
+        print(f"{name}: {spent:.0f} ms a picture, one thread")
+    return 0

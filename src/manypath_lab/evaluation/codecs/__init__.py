@@ -1,0 +1,1 @@
+"""Codecs that are measured. ``codec`` says what one is, ``ours`` is this project's, ``registry`` makes baselines."""
