@@ -508,16 +508,26 @@ class FrameTime(_message.Message):
     def __init__(self, captured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., monotonic_seconds: _Optional[float] = ..., source_seconds: _Optional[float] = ..., clock_synced: _Optional[bool] = ...) -> None: ...
 
 class FrameHeader(_message.Message):
-    __slots__ = ("sequence", "settled", "camera", "time")
+    __slots__ = ("sequence", "settled", "camera", "time", "origin")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     SETTLED_FIELD_NUMBER: _ClassVar[int]
     CAMERA_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     settled: int
     camera: str
     time: FrameTime
-    def __init__(self, sequence: _Optional[int] = ..., settled: _Optional[int] = ..., camera: _Optional[str] = ..., time: _Optional[_Union[FrameTime, _Mapping]] = ...) -> None: ...
+    origin: FrameOrigin
+    def __init__(self, sequence: _Optional[int] = ..., settled: _Optional[int] = ..., camera: _Optional[str] = ..., time: _Optional[_Union[FrameTime, _Mapping]] = ..., origin: _Optional[_Union[FrameOrigin, _Mapping]] = ...) -> None: ...
+
+class FrameOrigin(_message.Message):
+    __slots__ = ("session", "sequence")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    sequence: int
+    def __init__(self, session: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class FrameWishes(_message.Message):
     __slots__ = ("tasks", "pictures", "picture_format", "answer")
