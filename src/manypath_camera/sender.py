@@ -127,6 +127,11 @@ class Sender:
         return self._outbox.live_after if self._outbox is not None and self.state is SenderState.OPEN else None
 
     @property
+    def bits_per_second(self) -> float | None:
+        """The link's rate, which sending keeps to; None is unknown."""
+        return self._options.bits_per_second
+
+    @property
     def on_their_way(self) -> int:
         """Frames sent and not yet acknowledged."""
         return len(self._on_way)

@@ -144,6 +144,10 @@ class Spool:
         """
         return self._ask(lambda: self._store.put([(sender, captured_at, payload)], origin)[0])
 
+    def skip(self, origin: Origin) -> None:
+        """Remember that a sender's frame was refused for good: it counts as put in."""
+        self._ask(lambda: self._store.skip(origin))
+
     def put_many(self, frames: Iterable[tuple[str, float, bytes]]) -> list[Put]:
         """Put several frames in at once: one wait for the disk; see ``put``."""
         return self._ask(lambda: self._store.put(list(frames), None))

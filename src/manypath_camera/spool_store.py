@@ -298,6 +298,13 @@ class SpoolStore:
         row = self._connection.execute("SELECT sequences FROM received WHERE session = ?", (session,)).fetchone()
         return SequenceSet.loads(row[0]) if row else SequenceSet()
 
+    def skip(self, origin: Origin) -> None:
+        """Remember a sender's frame without having it."""
+        with transaction(self._connection):
+            seen = self.received(origin.session)
+            seen.add(origin.sequence)
+            self._remember_received(origin.session, seen, self._steady.now())
+
     def write_fact(self, key: str, value: str) -> None:
         """Keep a text under a name."""
         with transaction(self._connection):

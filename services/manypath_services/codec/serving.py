@@ -54,6 +54,9 @@ class CodecServicer(Generic[Settings]):
             raise NotReadyError("the model is still loading; come again")
         return self.codec
 
+    async def begin(self) -> None:
+        """Do what needs the loaded codec and no caller; called before the server says that it serves."""
+
     async def close(self) -> None:
         """Finish what was accepted; call it after the server has stopped."""
         await asyncio.to_thread(self.compute.close)
@@ -95,4 +98,5 @@ async def bring_up(server: Server, servicer: CodecServicer[Settings]) -> None:
         raise SelfCheckStartError(str(err)) from err
     except ManypathError as err:
         raise StartError(str(err)) from err
+    await servicer.begin()
     await server.become_ready()

@@ -11,7 +11,9 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -25,6 +27,9 @@ from manypath_services.common.metrics import ServiceMetrics
 from manypath_services.common.status import Codes, Status, status_of
 
 REQUEST_ID = "x-request-id"
+
+stopping: ContextVar[asyncio.Event] = ContextVar("stopping")
+"""Set while the server is about to end: what the current stream has begun it finishes, and then it ends."""
 
 _log = logging.getLogger(__name__)
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -73,8 +78,13 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         self._most_calls = most_calls
         self._codes = codes
         self._under_way = 0
+        self.stopping = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+
+    def end_streams(self) -> None:
+        """Have every stream finish what it has begun, and end."""
+        self.stopping.set()
 
     async def wait_idle(self) -> None:
         """Return when no call is under way."""
@@ -96,6 +106,8 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
             return self._unary(handler, parse, _Labels(service, method, "unary"))
         if handler.stream_stream is not None:
             return self._stream(handler, parse, _Labels(service, method, "bidi_stream"))
+        if handler.unary_stream is not None:
+            return self._watch(handler, parse, _Labels(service, method, "server_stream"))
         return handler
 
     def _unary(self, handler: Any, parse: _Parse, labels: _Labels) -> Any:
@@ -120,7 +132,7 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         )
 
     def _stream(self, handler: Any, parse: _Parse, labels: _Labels) -> Any:
-        inner: Callable[[AsyncIterator[Any], _Context], AsyncIterator[Any]] = handler.stream_stream
+        inner: Callable[[AsyncIterator[Any], _Context], AsyncGenerator[Any, None]] = handler.stream_stream
 
         async def parsed(messages: AsyncIterator[bytes]) -> AsyncIterator[Any]:
             async for message in messages:
@@ -129,10 +141,25 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         async def call(messages: AsyncIterator[bytes], context: _Context) -> AsyncIterator[Any]:
             async with _Call(self, context, labels) as this:
                 this.admit()
-                async for response in inner(parsed(messages), context):
-                    yield response
+                async with aclosing(inner(parsed(messages), context)) as responses:
+                    async for response in responses:
+                        yield response
 
         return grpc.stream_stream_rpc_method_handler(
+            call, request_deserializer=None, response_serializer=handler.response_serializer
+        )
+
+    def _watch(self, handler: Any, parse: _Parse, labels: _Labels) -> Any:
+        inner: Callable[[Any, _Context], AsyncGenerator[Any, None]] = handler.unary_stream
+
+        async def call(message: bytes, context: _Context) -> AsyncIterator[Any]:
+            async with _Call(self, context, labels) as this:
+                this.admit()
+                async with aclosing(inner(parse(message), context)) as responses:
+                    async for response in responses:
+                        yield response
+
+        return grpc.unary_stream_rpc_method_handler(
             call, request_deserializer=None, response_serializer=handler.response_serializer
         )
 
@@ -208,6 +235,7 @@ class _Call:
     async def __aenter__(self) -> Self:
         logs.request_id.set(self._id)  # the call is a task of its own, and so is its context
         logs.noted.set({})
+        stopping.set(self._boundary.stopping)
         try:
             self._boundary.begin(self._labels, self._context)
         except ServiceError as err:

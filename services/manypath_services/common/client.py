@@ -166,6 +166,7 @@ def connect(
     max_message_bytes: int = MESSAGE_BYTES,
     credentials: grpc.ChannelCredentials | None = None,
     extra_options: Options = (),
+    stream: bool = False,
 ) -> grpc.aio.Channel:
     """Open a channel to one of our own services.
 
@@ -175,8 +176,15 @@ def connect(
         max_message_bytes: largest message either way.
         credentials: for TLS; without them the channel is plain.
         extra_options: channel arguments on top.
+        stream: for one long stream, whose owner resumes it: no time limit, no retries by gRPC, and a connection of its
+            own, so that no back-off of another channel delays it.
     """
-    options = [*channel_options(service, max_message_bytes=max_message_bytes), *extra_options]
+    options = [
+        *channel_options(service, max_message_bytes=max_message_bytes, wait_for_ready=not stream),
+        *extra_options,
+    ]
+    if stream:
+        options += [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
     return open_channel(target, options, credentials)
 
 

@@ -174,6 +174,7 @@ class Server:
         _log.info("draining", extra={"drain_seconds": self._settings.drain_seconds})
         await asyncio.sleep(self._settings.drain_seconds)
         self._state = _State.STOPPING
+        self._boundary.end_streams()
         try:
             await asyncio.wait_for(self._boundary.wait_idle(), self._settings.grace_seconds)
         except TimeoutError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any, NamedTuple
 
 import grpc
@@ -31,8 +31,11 @@ from manypath_services.codec.messages import (
 )
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.codec.serving import CodecServicer
+from manypath_services.codec.statuses import CODEC_CODES
 from manypath_services.decoder.settings import DecoderSettings
+from manypath_services.decoder.stream import AnalyzedFrames
 from manypath_services.decoder.workers import Answer, Workers
+from manypath_services.streams.receiver import Receiver, Window
 
 Image = npt.NDArray[np.uint8]
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -61,10 +64,15 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
     def __init__(self, settings: DecoderSettings, metrics: CodecMetrics) -> None:
         super().__init__(settings, metrics)
         self._workers = Workers(settings, metrics)
+        self.frames = AnalyzedFrames(settings, self.Analyze)
+        self._receiver: Receiver[pb.AnalyzeStreamResponse] = Receiver(
+            self.frames, pb.AnalyzeStreamResponse, Window(), CODEC_CODES, metrics
+        )
 
     async def close(self) -> None:
         """Finish what was accepted and hang up; call it after the server has stopped."""
         await super().close()
+        await self.frames.close()
         await self._workers.close()
 
     async def Decode(self, request: pb.DecodeRequest, context: _Context) -> pb.DecodeResponse:
@@ -105,6 +113,23 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
         )
         check_reply_size(response.ByteSize(), self.settings.max_message_bytes)  # masks came on top
         return response
+
+    async def AnalyzeStream(
+        self, request_iterator: AsyncIterator[pb.AnalyzeStreamRequest], context: _Context
+    ) -> AsyncGenerator[pb.AnalyzeStreamResponse, None]:
+        """Decode and analyse the frames of a session, each once."""
+        self.loaded()
+        async with aclosing(self._receiver.serve(request_iterator)) as responses:
+            async for response in responses:
+                yield response
+
+    async def WatchResults(
+        self, request: pb.WatchResultsRequest, context: _Context
+    ) -> AsyncGenerator[pb.WatchResultsResponse, None]:
+        """Tell the newest result of each camera, and each newer one."""
+        async with aclosing(self.frames.latest.watch(request)) as responses:
+            async for response in responses:
+                yield response
 
     async def Inspect(self, request: pb.InspectRequest, context: _Context) -> pb.InspectResponse:
         """Read a bitstream's header."""

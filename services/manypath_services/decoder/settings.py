@@ -75,6 +75,14 @@ class DecoderSettings(CodecSettings):
         "right, bottom, score, class.",
     )
 
+    sessions_file: Path | None = Field(
+        None, description="SQLite file that remembers which frames of cameras were delivered; empty is memory alone."
+    )
+    results_file: Path | None = Field(None, description="File that gets one JSON line for each frame of a camera.")
+    results_webhook: str = Field("", description="http(s) address that each frame's result is posted to.")
+    results_folder: Path | None = Field(None, description="Folder that gets the pictures of each frame of a camera.")
+    frame_seconds: float = Field(120.0, gt=0, le=3600, description="Longest time for one frame of a stream.")
+
     @model_validator(mode="after")
     def _check_token(self) -> Self:
         if self.workers_token_file is not None and not self.workers_tls:

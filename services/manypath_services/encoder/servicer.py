@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any, NamedTuple
 
 import grpc
@@ -17,11 +19,16 @@ from manypath_pictures.reader import FORMATS
 from manypath_services.codec.messages import facts_message, path_names, path_numbers, timing_messages
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.codec.serving import CodecServicer
+from manypath_services.codec.statuses import CODEC_CODES
 from manypath_services.encoder.pictures import check_picture, read_picture
 from manypath_services.encoder.settings import EncoderSettings
+from manypath_services.encoder.stream import EncodedFrames
 from manypath_services.encoder.uplink import Uplink
+from manypath_services.streams.receiver import Receiver, Window
 
 _Context = grpc.aio.ServicerContext[Any, Any]
+# one picture is encoded at a time; the next one's bytes should be here by then
+_WINDOW = Window(frames=16, bytes=64 * 2**20, at_once=1)
 _NO_PATH = "none"  # a bitstream has no path yet: that is its decoder's choice
 
 
@@ -43,9 +50,18 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
     def __init__(self, settings: EncoderSettings, metrics: CodecMetrics) -> None:
         super().__init__(settings, metrics)
         self.uplink = Uplink(settings, metrics)
+        self.frames = EncodedFrames(settings, metrics, self._encode, self.uplink.open_stream_channel)
+        self._receiver: Receiver[pb.EncodeStreamResponse] = Receiver(
+            self.frames, pb.EncodeStreamResponse, _WINDOW, CODEC_CODES, metrics
+        )
+
+    async def begin(self) -> None:
+        """Send what the spool has kept."""
+        self.frames.begin()
 
     async def close(self) -> None:
         """Finish what was accepted and hang up; call it after the server has stopped."""
+        await self.frames.close()
         await super().close()
         await self.uplink.close()
 
@@ -65,6 +81,15 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
         if not request.return_bitstream:
             encoded.ClearField("bitstream")
         return pb.ProcessResponse(encoded=encoded, analyzed=analyzed)
+
+    async def EncodeStream(
+        self, request_iterator: AsyncIterator[pb.EncodeStreamRequest], context: _Context
+    ) -> AsyncGenerator[pb.EncodeStreamResponse, None]:
+        """Encode the frames of cameras and keep them until the decoder has them."""
+        self.loaded()
+        async with aclosing(self._receiver.serve(request_iterator)) as responses:
+            async for response in responses:
+                yield response
 
     async def GetCapabilities(
         self, request: pb.GetCapabilitiesRequest, context: _Context

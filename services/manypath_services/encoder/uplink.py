@@ -17,7 +17,7 @@ from manypath_services.common.client import DECODER_SERVICE, connect
 from manypath_services.common.errors import DownstreamError, DownstreamUnavailableError, UnsupportedError
 from manypath_services.common.security import client_security
 from manypath_services.common.server import Server
-from manypath_services.common.tls import Renewed
+from manypath_services.common.tls import Renewed, client_credentials
 from manypath_services.encoder.settings import EncoderSettings
 
 _LOOK_SECONDS = 2.0  # between two looks at the decoder's health, and the longest wait for one
@@ -35,7 +35,9 @@ class Uplink:
     def __init__(self, settings: EncoderSettings, metrics: CodecMetrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        security = client_security(settings, metrics, tls=settings.uplink_tls, token_file=settings.uplink_token_file)
+        security = self._security = client_security(
+            settings, metrics, tls=settings.uplink_tls, token_file=settings.uplink_token_file
+        )
         self._channel = Renewed(
             lambda credentials: connect(
                 settings.uplink,
@@ -99,6 +101,17 @@ class Uplink:
             raise DownstreamError(f"the decoder at {target} refused: {err.details()}", code) from err
         finally:
             self._metrics.downstream.labels("decoder", code.name).inc()
+
+    def open_stream_channel(self) -> grpc.aio.Channel:
+        """Open a channel for one stream of frames; with the newest certificates, as every stream opens anew."""
+        certificates, token = self._security
+        return connect(
+            self._settings.uplink,
+            DECODER_SERVICE,
+            max_message_bytes=self._settings.max_message_bytes,
+            credentials=None if certificates is None else client_credentials(certificates, token),
+            stream=True,
+        )
 
     async def close(self) -> None:
         """Hang up."""

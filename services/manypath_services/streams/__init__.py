@@ -1,0 +1,1 @@
+"""Sessions of cameras: what encoder and decoder share as receivers of a stream."""
