@@ -27,7 +27,7 @@ STEPS = ("load", "encode", "decode")
 _EXAMPLES = """\
 examples:
   python -m benchmarks.memory
-  python -m benchmarks.memory --checkpoint edge-small --width 1920 --height 1080 --threads 1
+  python -m benchmarks.memory --checkpoint edge --width 1920 --height 1080 --threads 1
 """
 
 

@@ -55,7 +55,7 @@ def estimate_bytes(codec: Codec, stream: bytes) -> float:
     parsed, coder = parse(stream), codec._coder
     (chunks,) = parsed.strips
     height, width = (-(-side // WINDOW_PIXELS) * WINDOW_PIXELS for side in (parsed.height, parsed.width))
-    rows = coder._hyper_rows(height * width // WINDOW_PIXELS**2)
+    rows = coder.hyper_rows(height * width // WINDOW_PIXELS**2, torch.tensor([parsed.quality_code]))
     hyper = StripDecoder(coder._rows, chunks[:1], Escapes(chunks[-1]), Checksum(), len(rows)).pull(rows)
     gaussian = gaussian_bits(isinstance(codec.config, TinyLICConfig))
     bits = [coder._rows.information(hyper + coder._rows.bounds[rows], rows)]

@@ -27,8 +27,9 @@ from manypath.edge.context import LATENT_BOUND, MEAN_BITS
 from manypath.entropy.schedule import Step
 from manypath.errors import CheckpointError, ManypathError
 from manypath.geometry import LATENT_PIXELS, WINDOW_PIXELS
-from manypath.model import HYPER_BOUND, MPAModel
+from manypath.network import Network
 from manypath.quality import QUALITY_CODES
+from manypath.testing import random_model
 from manypath_lab.profile.machine import use_threads
 
 SAMPLES = 4  # per probe: one batch of four, or four batches of one
@@ -65,13 +66,13 @@ def store_random(preset: str, file: pathlib.Path) -> str:
 
     It must be made once: torch's random numbers are not the same under every instruction set.
     """
-    released = checkpoint.random_model(preset)
+    released = random_model(preset)
     tensors = checkpoint.export(released.model, released.hyper_tables)
     file.write_bytes(checkpoint.to_bytes(released.model.config, tensors))
     return str(file)
 
 
-def entropy_parameters(model: MPAModel, device: str, batch: int) -> Recorded:
+def entropy_parameters(model: Network, device: str, batch: int) -> Recorded:
     """Return means (in 1/16) and scale indexes of every probe, sample and step, by name.
 
     Args:
@@ -89,12 +90,12 @@ def entropy_parameters(model: MPAModel, device: str, batch: int) -> Recorded:
 
 
 @torch.inference_mode()
-def _one_pass(model: MPAModel, code: int, kind: str, samples: Sequence[int], *, device: str) -> Recorded:
+def _one_pass(model: Network, code: int, kind: str, samples: Sequence[int], *, device: str) -> Recorded:
     """Run hyper-synthesis and context on seeded values, and note what they say of each sample."""
     recorded: Recorded = {}
     ratio = WINDOW_PIXELS // LATENT_PIXELS
     shape = (GRID[0] // ratio, GRID[1] // ratio, model.config.hyper_channels)
-    z = np.stack([_integers(kind, (sample, 0), shape, HYPER_BOUND) for sample in samples])
+    z = np.stack([_integers(kind, (sample, 0), shape, model.HYPER_BOUND) for sample in samples])
     codes = torch.full((len(samples),), code, device=device)
 
     def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
@@ -108,7 +109,7 @@ def _one_pass(model: MPAModel, code: int, kind: str, samples: Sequence[int], *, 
         own = [_integers(kind, (sample, 1 + step.number), size, int(LATENT_BOUND)) for sample in samples]
         return means + torch.from_numpy(np.stack(own)).to(means)
 
-    model.context.walk(model.h_s(torch.from_numpy(z).to(device), codes), codes, visit)
+    model.walk(model.h_s(torch.from_numpy(z).to(device), codes), codes, visit)
     return recorded
 
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from benchmarks.paradigms.paradigm import Learned, Paradigm
 from manypath.edge.integer import IntegerAffine, IntegerGain, IntegerOffset
-from manypath.model import Latents, MPAModel, Rate
+from manypath.network import Latents, Network, Rate
 from manypath.quality import LEVELS, QUALITY_STEPS
-from manypath.tinylic.hyper import PyramidHyperSynthesis
+from manypath.tinylic.hyper import HyperSynthesis
 from manypath_lab.training import sides
 from manypath_lab.training.losses import ratio_loss
 from manypath_lab.training.recipe import SideRecipe
@@ -39,7 +39,7 @@ class OwnDecoder(Paradigm):
 
 
 @torch.no_grad()
-def thaw(model: MPAModel) -> None:
+def thaw(model: Network) -> None:
     """Let everything of a released model learn: frozen integers become the values that round to them.
 
     Gains and offsets are stored per quality code and learn per level: between levels they begin within their rounding.
@@ -53,7 +53,7 @@ def thaw(model: MPAModel) -> None:
             module.gain.log2.copy_(at_levels.log2() if isinstance(module, IntegerGain) else at_levels)
             module.table = module.table.new_zeros(0)
     model.requires_grad_(True)
-    if isinstance(model.h_s, PyramidHyperSynthesis):
+    if isinstance(model.h_s, HyperSynthesis):
         model.h_s.prior.quantiles.requires_grad_(False)  # they follow the density; see the main model's training
 
 

@@ -7,15 +7,14 @@ a share.
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.paradigms.paradigm import Learned, Paradigm
 from benchmarks.paradigms.side_path import grow_side
-from manypath.multipath.blocks import Block, Group
+from manypath.multipath.blocks import Block
+from manypath.multipath.layers import Layers, NamedLayers
 from manypath.multipath.routing import MAIN
 from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet
@@ -36,7 +35,7 @@ class GatedBlock(Block):
     def __init__(self, block: Block, channels: int) -> None:
         nn.Module.__init__(self)  # the parts come from the block
         self.mixer, self.mixer_gain, self.mlp_gain = block.mixer, block.mixer_gain, block.mlp_gain
-        self.main_mlp, self.main_adapter = block.main_mlp, block.main_adapter
+        self.main_mlp = block.main_mlp
         self.side_mlps, self.adapters = block.side_mlps, block.adapters
         self.gate = nn.Linear(channels, 1 + len(block.side_mlps))
         nn.init.normal_(self.gate.weight, std=GATE_START)
@@ -112,10 +111,10 @@ class GatedExperts(Paradigm):
         self._rates = (rate, recipe.predictor_rate)
         self.blocks: list[GatedBlock] = []
         torch.manual_seed(recipe.seed)
-        for group in cast("list[Group]", list(self.model.g_s.groups)):
-            group.predictors = nn.ModuleDict()
-            gated = [GatedBlock(cast("Block", own), own.main_mlp.expand.in_features) for own in group.blocks]  # type: ignore[union-attr, arg-type]
-            group.blocks = nn.ModuleList(gated)
+        for group in self.model.g_s.groups:
+            group.predictors = NamedLayers()
+            gated = [GatedBlock(own, own.main_mlp.expand.in_features) for own in group.blocks]
+            group.blocks = Layers(gated)
             self.blocks += gated
         for block in self.blocks:
             block.side_mlps.requires_grad_(True)

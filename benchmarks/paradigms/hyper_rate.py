@@ -8,7 +8,7 @@ from torch import Tensor
 
 from manypath.checkpoint import Released
 from manypath.entropy.tables import PROBABILITY_BITS, Tables
-from manypath.tinylic.hyper import PyramidHyperSynthesis
+from manypath.tinylic.hyper import HyperSynthesis
 
 
 def code_length_rows(tables: Tables) -> Tensor:
@@ -32,7 +32,7 @@ class HyperRate:
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return bits per sample, [B], of z [B, h, w, K] before rounding."""
-        if isinstance(self._h_s, PyramidHyperSynthesis):
+        if isinstance(self._h_s, HyperSynthesis):
             prior = self._h_s.prior
             return prior.bits(z + torch.rand_like(z) - 0.5).flatten(1).sum(1)
         bounds, rows = self._bounds.to(z.device), self._rows.to(z.device)

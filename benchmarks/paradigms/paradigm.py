@@ -12,10 +12,8 @@ from torch import Tensor, nn
 
 from benchmarks.paradigms.hyper_rate import HyperRate
 from manypath import checkpoint
-from manypath.config import ModelConfig
-from manypath.edge.config import EdgeConfig
-from manypath.model import Latents, Rate
 from manypath.multipath.routing import Routing, Trace
+from manypath.network import Latents, Rate
 from manypath_lab.training import sides
 
 
@@ -32,12 +30,6 @@ def without_sides(start: sides.ModelFile) -> sides.ModelFile:
     names = [name for name, _ in start.config.sides]
     kept = {key: own for key, own in start.tensors.items() if not any(sides.belongs_to(key, name) for name in names)}
     return sides.ModelFile(dataclasses.replace(start.config, sides=()), kept)
-
-
-def shared_start(config: ModelConfig) -> str:
-    """Say what sides stand on: the main path, or what it shares with them where it has an adapter of its own."""
-    adapted = isinstance(config, EdgeConfig) and config.main_adapter
-    return "the main path without its own adapter" if adapted else "the main path"
 
 
 class Paradigm:

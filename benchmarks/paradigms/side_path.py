@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.paradigms.paradigm import Learned, Paradigm, shared_start
+from benchmarks.paradigms.paradigm import Learned, Paradigm
 from manypath.config import ADAPTERS
 from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet
@@ -21,10 +21,10 @@ def grow_side(
     side = SideNetwork(model, name)
     if shape in ADAPTERS:
         add_nothing(side)
-        begins = shared_start(start.config)
+        begins = "the main path"
     else:
         imitate_main(model, name, pictures, recipe.phases[0].crop, recipe.seed)
-        begins = f"the least-squares imitation of {shared_start(start.config)}"
+        begins = "the least-squares imitation of the main path"
     return sides.with_side(start, name, shape, side.tensors()), begins
 
 

@@ -21,7 +21,7 @@ _ALL = (*OURS, *LEARNED, *CLASSICAL)
 
 _DESCRIPTION = """\
 Time our codec and its peers on one picture, in one run, each in a process of its own with 1 and 2 threads:
-ours (edge, edge-small, tiny), CompressAI's bmshj2018-hyperprior, mbt2018-mean and cheng2020-anchor (quality
+ours (edge, tiny), CompressAI's bmshj2018-hyperprior, mbt2018-mean and cheng2020-anchor (quality
 4, random weights), AVIF at speed 6 and VVC (vvenc medium). Prints ratios and where our time goes; writes
 speed.md, speed.csv, speed.json and a bar chart. With a CUDA device, also our codec on 1080p pictures, one at
 a time and eight.
@@ -33,7 +33,7 @@ _EXAMPLES = """\
 examples:
   python -m benchmarks.speed
   python -m benchmarks.speed --picture photo.png --output runs/speed
-  python -m benchmarks.speed --subjects edge,edge-small,avif --threads 2 --rounds 1
+  python -m benchmarks.speed --subjects edge,avif --threads 2 --rounds 1
 """
 
 

@@ -21,7 +21,7 @@ from manypath.errors import CheckpointError
 from manypath_lab.evaluation.codecs.codec import Baseline
 from manypath_lab.evaluation.codecs.registry import make_baselines
 
-OURS = ("edge", "edge-small", "tiny")
+OURS = ("edge", "tiny")
 LEARNED = {
     "bmshj2018-hyperprior": "bmshj2018_hyperprior",
     "mbt2018-mean": "mbt2018_mean",

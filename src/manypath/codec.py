@@ -32,11 +32,11 @@ from manypath.inspection import ScoreMap, ScoreMaps
 from manypath.multipath.routing import Routing, Trace
 from manypath.paths import DecodePath, check_path, check_task_share
 from manypath.quality import DEFAULT_QUALITY, quality_to_code
+from manypath.testing import random_by_name
 
 __all__ = ["Codec", "Reconstruction", "StageTimings", "StreamInfo", "inspect"]
 
 KEPT_STRIPS = 8  # whose latents a search for a budget keeps, 13 MB each for 192 channels
-_RANDOM_SIDES = (("mse", "square"), ("classification", "narrow"), ("segmentation", "narrow"))
 _DISAGREED = "encoder and decoder computed different entropy parameters, or the stream was forged"
 STAGES = ("analysis", "entropy_parameters", "coding", "synthesis")
 DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -100,8 +100,7 @@ class Codec:
         self._device = torch.device(device)
         self._dtype = DTYPES[dtype]
         self._model = released.model.to(self._device)
-        self._model.g_a.to(self._dtype)
-        self._model.g_s.to(self._dtype)
+        self._model.set_transform_dtype(self._dtype)
         self.config = self._model.config
         sides = (name for name, _ in self.config.sides)
         self.trained_paths: frozenset[str] = frozenset({DecodePath.PERCEPTUAL.value, *sides})
@@ -119,9 +118,8 @@ class Codec:
             CheckpointError: there is none, or it is damaged.
         """
         text = os.fspath(model)
-        preset, dash, rest = text.partition("-random")
-        if dash and rest in ("", "-sides"):
-            released = checkpoint.random_model(preset, sides=_RANDOM_SIDES if rest else ())
+        released = random_by_name(text)
+        if released is not None:
             return cls(released, text, device=device, dtype=dtype)
         name = PurePath(text).name.removesuffix(".safetensors")
         return cls(checkpoint.load(model), name, device=device, dtype=dtype)
@@ -351,7 +349,7 @@ class Codec:
         stream = self._parse(bitstream, allow_truncated=False)
         code = torch.full((1,), stream.quality_code, device=self._device)
         parts = []
-        skips = self._model.context.SKIPS
+        skips = self._model.SKIPS
         for chunks, (top, bottom) in zip(stream.strips, strip_rows(stream.width, stream.height), strict=True):
             grid = ((bottom - top) // LATENT_PIXELS, padded(stream.width) // LATENT_PIXELS)
             bits = np.full(grid[0] * grid[1], 8.0 * len(chunks[0]) / (grid[0] * grid[1]), dtype=np.float32)
@@ -415,8 +413,7 @@ class Codec:
                 y_hat = torch.cat([latents[i] for i in near], 1)
                 origin = rows[near[0]][0]
                 y_hat = y_hat[:, (start - origin) // LATENT_PIXELS : (end - origin) // LATENT_PIXELS]
-                y = (y_hat * self._model.inverse_gain(code)[:, None, None]).to(self._dtype)
-                shared = self._model.g_s.shared(y, code)
+                shared = self._model.shared_tokens(y_hat, code)
                 stop = min(bottom, first.height)
                 for number, routing in enumerate(wanted):
                     trace = Trace([], []) if scores else None

@@ -14,8 +14,7 @@ from manypath.entropy.escapes import SYMBOL_LIMIT, Escapes
 from manypath.entropy.schedule import Step, Visitor, at
 from manypath.entropy.tables import SKIPPED_INDEX, Tables
 from manypath.errors import FormatError
-from manypath.model import MPAModel
-from manypath.tinylic.context import MultistageContext
+from manypath.network import Network
 
 ONE_THREAD_POSITIONS = 4096  # of the latent: 1 Mpx
 Chunks = tuple[bytes, ...]
@@ -58,16 +57,17 @@ class SymbolCoder:
         hyper_tables: one table per hyper-latent channel.
     """
 
-    def __init__(self, model: MPAModel, latent_tables: Tables, hyper_tables: Tables) -> None:
+    def __init__(self, model: Network, latent_tables: Tables, hyper_tables: Tables) -> None:
         self._model = model
-        self._published = isinstance(model.context, MultistageContext)
-        self._rows = Rows([latent_tables, hyper_tables], skip=model.context.SKIPS)
+        self._rows = Rows([latent_tables, hyper_tables], skip=model.SKIPS)
         self.slices = len(model.config.slices)
         self.chunks = self.slices + 2
 
-    def _hyper_rows(self, positions: int) -> RowNumbers:
-        start = self._rows.starts[1]
-        rows = np.arange(start, start + self._model.config.hyper_channels).astype(self._rows.kind)
+    def hyper_rows(self, positions: int, code: Tensor) -> RowNumbers:
+        """Return the rows of a hyper-latent's symbols, [positions * K]; all of a batch have one quality."""
+        channels = self._model.config.hyper_channels
+        start = self._rows.starts[1] + self._model.hyper_table_set(int(code[0])) * channels
+        rows = np.arange(start, start + channels).astype(self._rows.kind)
         return np.tile(rows, positions)
 
     def _indexes(self, indexes: Tensor) -> RowNumbers:
@@ -101,16 +101,15 @@ class SymbolCoder:
             codes = code.expand(b)
             return [self.encode(y[i : i + 1], codes[i : i + 1], checksums[i : i + 1], clock, seen)[0] for i in range(b)]
         encoders = [StripEncoder(self._rows, checksum) for checksum in checksums]
-        z = model.h_s.symbols(model.hyper_latent(y, code))
-        rows = self._hyper_rows(z.shape[1] * z.shape[2])
+        z = model.hyper_symbols(model.hyper_latent(y, code))
+        rows = self.hyper_rows(z.shape[1] * z.shape[2], code)
         with clock:
             for encoder, own in zip(encoders, _symbols(z), strict=True):
                 encoder.push(own, rows)
                 encoder.end_chunk()
         gained = (y * model.gain(code)[:, None, None]).flatten(1, 2)
-        skips = model.context.SKIPS
-        # the published network's attention looks far into padding
-        inside = None if self._published else _inside(y, seen)
+        skips = model.SKIPS
+        inside = None if model.CODES_PADDING else _inside(y, seen)
 
         def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
             symbols = at(gained[..., step.start : step.start + step.width], where) - means
@@ -141,7 +140,7 @@ class SymbolCoder:
         present: int | None = None,
         listen: Listener | None = None,
     ) -> Tensor:
-        """Read the latents of a batch: float32 [B, h, w, M], in the gained domain.
+        """Read the latents of a batch: float32 [B, h, w, M], in the gained domain, refined for the synthesis.
 
         Args:
             chunks: each sample's.
@@ -177,7 +176,7 @@ class SymbolCoder:
             raise FormatError("not even the first chunk is there: nothing can be decoded")
         escapes = [Escapes(own[-1], lost=present < self.chunks) for own in chunks]
         z_shape = (h // 4, w // 4, config.hyper_channels)
-        rows = self._hyper_rows(z_shape[0] * z_shape[1])
+        rows = self.hyper_rows(z_shape[0] * z_shape[1], code)
         most = len(rows) + h * w * config.latent_channels
         words = min(present, self.chunks - 1)
         with clock:
@@ -186,8 +185,8 @@ class SymbolCoder:
                 for own, excess, checksum in zip(chunks, escapes, checksums, strict=True)
             ]
             read = np.stack([decoder.pull(rows) for decoder in decoders])
-        if int(np.abs(read).max()) > model.h_s.BOUND:
-            raise FormatError(f"a hyper-latent symbol exceeds {model.h_s.BOUND}")
+        if int(np.abs(read).max()) > model.HYPER_BOUND:
+            raise FormatError(f"a hyper-latent symbol exceeds {model.HYPER_BOUND}")
         z = torch.from_numpy(read).to(code.device).float().view(b, *z_shape)
 
         def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
@@ -207,19 +206,19 @@ class SymbolCoder:
         return y_hat
 
     def _walk(self, z: Tensor, code: Tensor, visit: Visitor) -> Tensor:
-        """Walk the schedule from z, integers [B, h/4, w/4, K], and return y_hat.
+        """Walk the schedule from z, integers [B, h/4, w/4, K], and return y_hat, refined for the synthesis.
 
-        The integer networks are so small that waking a second thread costs more than it helps: a 768x512 picture of
-        1536 positions took 59 ms with two threads and 40 ms with one. Changing their number takes a microsecond.
+        Where one thread is quicker the walk takes one; changing their number takes a microsecond.
         """
         model, threads = self._model, torch.get_num_threads()
-        few = not self._published and 16 * z[..., 0].numel() <= ONE_THREAD_POSITIONS
-        if few and threads > 1:
+        few = threads > 1 and 16 * z[..., 0].numel() <= model.ONE_THREAD_POSITIONS
+        if few:
             torch.set_num_threads(1)
         try:
-            return model.context.walk(model.h_s(z, code), code, visit)
+            features = model.h_s(z, code)
+            return model.refined(model.walk(features, code, visit), features)
         finally:
-            if few and threads > 1:
+            if few:
                 torch.set_num_threads(threads)
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from typing import ClassVar
 
 from manypath.errors import ConfigError
 from manypath.paths import is_side_name
+from manypath.quality import LEVELS
 
+# of the rate beside 0.01 * MSE on 0..255, for quality 1..8. Source: MPA section 5.1
+PUBLISHED_RATE_WEIGHTS = (18.0, 9.32, 4.83, 2.5, 1.3, 0.67, 0.35, 0.18)
 GROUPS = 3  # per transform, as the paper's multi-path stages
 # of a side's MLPs: hidden channels per channel
 SIDE_WIDTHS = {
     "inverted": 2.0,
-    "square": 1.0,
     "bottleneck": 0.5,
-    "narrow": 0.25,
     "adapter": 0.25,
     "wide-adapter": 1.0,
 }
@@ -32,6 +34,7 @@ class ModelConfig:
         hyper_channels: width of the hyper-latent at 1/64 resolution (K).
         slices: latent channels per slice, coded one after another.
         sides: side paths the synthesis has weights for, with their shape.
+        rate_weights: what a bit per pixel weighs at each level, beside 0.01 * MSE on 0..255; they fall.
     """
 
     FAMILY: ClassVar[str] = ""
@@ -41,6 +44,7 @@ class ModelConfig:
     hyper_channels: int
     slices: tuple[int, ...]
     sides: tuple[tuple[str, str], ...] = ()
+    rate_weights: tuple[float, ...] = PUBLISHED_RATE_WEIGHTS
 
     def __post_init__(self) -> None:
         """Check the parts against each other.
@@ -50,6 +54,9 @@ class ModelConfig:
         """
         if sum(self.slices) != self.latent_channels:
             raise ConfigError(f"slices {self.slices} must add up to latent_channels={self.latent_channels}")
+        weights = self.rate_weights
+        if len(weights) != LEVELS or not all(high > low > 0 for high, low in itertools.pairwise(weights)):
+            raise ConfigError(f"rate_weights must be {LEVELS} falling positive numbers; got {weights}")
         if not 1 <= len(self.slices) <= 13:
             raise ConfigError(f"the container holds 1 to 13 slices; got {len(self.slices)}")
         for path, shape in self.sides:

@@ -21,6 +21,11 @@ def interpolate(table: Tensor, code: Tensor) -> Tensor:
     return torch.lerp(table[index], table[index + 1], weight)
 
 
+def nearest_level(code: int) -> int:
+    """Return the level 0..7 nearest to a quality code; halves go up."""
+    return (code + QUALITY_STEPS // 2) // QUALITY_STEPS
+
+
 class Gain(nn.Module):
     """One positive gain per level and channel, geometric between levels.
 

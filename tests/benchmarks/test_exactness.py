@@ -6,8 +6,8 @@ import pytest
 from benchmarks.exactness.__main__ import Verdict, compare, first_difference, report
 from benchmarks.exactness.conditions import ON_CPU, REFERENCE, Condition
 from benchmarks.exactness.probe import entropy_parameters, read_streams, store_random, write_streams
-from manypath import checkpoint
 from manypath.codec import Codec
+from manypath.testing import random_model
 
 
 def test_two_threads_and_bf16_agree_with_the_reference_in_every_symbol() -> None:
@@ -17,21 +17,21 @@ def test_two_threads_and_bf16_agree_with_the_reference_in_every_symbol() -> None
 
 
 def test_parameters_do_not_depend_on_the_batch() -> None:
-    model = checkpoint.random_model("tiny").model
+    model = random_model("tiny").model
     one, four = (entropy_parameters(model, "cpu", batch) for batch in (1, 4))
     assert one.keys() == four.keys()
     assert all(np.array_equal(one[name], four[name]) for name in one)
 
 
 def test_parameters_use_the_range_that_they_are_meant_to_probe() -> None:
-    recorded = entropy_parameters(checkpoint.random_model("tiny").model, "cpu", 4)
+    recorded = entropy_parameters(random_model("tiny").model, "cpu", 4)
     means = np.concatenate([values.ravel() for name, values in recorded.items() if name.endswith("mean")])
     assert len(np.unique(means)) > 20
 
 
 def test_another_model_is_a_difference_at_its_first_position(tmp_path: pathlib.Path) -> None:
     for seed in (0, 1):
-        recorded = entropy_parameters(checkpoint.random_model("tiny", seed).model, "cpu", 4)
+        recorded = entropy_parameters(random_model("tiny", seed).model, "cpu", 4)
         np.savez(tmp_path / f"{seed}.npz", **recorded)
     compared, difference = first_difference(tmp_path / "0.npz", tmp_path / "1.npz")
     assert compared > 0

@@ -87,7 +87,7 @@ def mistakes(manypath: Run, tmp_path: Path) -> Run:
     (tmp_path / "good.mpa").write_bytes(good)
     (tmp_path / "cut.mpa").write_bytes(good[:-5])
     (tmp_path / "notes.txt").write_text("dear diary")
-    other = Codec.load("edge-small-random").encode(np.zeros((8, 8, 3), np.uint8))
+    other = Codec.load("tinylic-tiny-random").encode(np.zeros((8, 8, 3), np.uint8))
     (tmp_path / "other.mpa").write_bytes(other)
     return manypath
 

@@ -118,7 +118,7 @@ def test_an_untrained_path_falls_back_to_the_main_path(codec: Codec) -> None:
 
 def test_another_models_stream_is_refused_by_name(codec: Codec) -> None:
     stream = bytearray(codec.encode(photo(64, 64)))
-    other = Codec.load("edge-small-random")
+    other = Codec.load("tinylic-tiny-random")
     with pytest.raises(ModelMismatchError, match=codec.model_digest):
         other.decode(bytes(stream))
 

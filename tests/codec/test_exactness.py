@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from manypath.checkpoint import random_model
 from manypath.convert.quantise import quantised
+from manypath.testing import random_model
 
 SETTINGS = {
     "plain": {},

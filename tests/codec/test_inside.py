@@ -45,7 +45,7 @@ def test_the_bit_map_adds_up_to_the_stream(codec, image):
 
 
 def test_a_model_serves_a_side_of_its_own_name():
-    config = dataclasses.replace(TINY, sides=(("vehicles", "narrow"),))
+    config = dataclasses.replace(TINY, sides=(("vehicles", "adapter"),))
     assert config == read_config(config.to_json())
     assert check_path("vehicles", {"perceptual", "vehicles"}) == "vehicles"
     assert check_path("mse", {"perceptual", "vehicles"}) == "perceptual"
@@ -56,7 +56,7 @@ def test_a_model_serves_a_side_of_its_own_name():
 @pytest.mark.parametrize("name", ["perceptual", "main", "low", "Vehicles", "", "a" * 33, "a.b"])
 def test_a_side_cannot_take_a_name_that_means_something_else(name):
     with pytest.raises(ConfigError, match="side"):
-        dataclasses.replace(PRESETS["edge"], sides=((name, "narrow"),))
+        dataclasses.replace(PRESETS["edge"], sides=((name, "adapter"),))
 
 
 def test_a_share_below_half_a_token_is_the_main_path(codec, image):

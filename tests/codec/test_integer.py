@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from manypath.checkpoint import random_model
 from manypath.edge.integer import (
     SIGNED,
     UNSIGNED,
@@ -17,13 +16,14 @@ from manypath.edge.integer import (
 )
 from manypath.entropy.schedule import Step
 from manypath.errors import CheckpointError
+from manypath.testing import random_model
 
 
 def test_a_float32_layer_equals_integer_arithmetic() -> None:
     torch.manual_seed(0)
     layer = IntegerLinear(300, 40)
     x = torch.randint(0, 256, (7, 300)).float()
-    stored = layer.integers()
+    stored = layer.stored()
     sums = x.long() @ stored["weight"].long().T + stored["bias"].long()
     unit = torch.exp2(stored["shift"].double())
     with torch.no_grad():
@@ -38,7 +38,7 @@ def test_freezing_changes_nothing() -> None:
     ):
         with torch.no_grad():
             trained = layer(x)
-            layer.load_integers(**layer.integers())
+            layer.load_stored(**layer.stored())
             assert torch.equal(layer(x), trained)
 
 
@@ -48,22 +48,22 @@ def test_freezing_a_gain_and_an_offset_changes_nothing() -> None:
         torch.nn.init.normal_(layer.gain.log2)
         with torch.no_grad():
             trained = layer(code)
-            layer.load_integers(**layer.integers())
+            layer.load_stored(**layer.stored())
             assert torch.equal(layer(code), trained)
 
 
 def test_sums_that_float32_could_not_hold_are_refused() -> None:
     layer = IntegerLinear(1200, 2)
-    stored = layer.integers()
+    stored = layer.stored()
     stored["weight"] = torch.full_like(stored["weight"], 127)
     with pytest.raises(CheckpointError, match="2\\^24"):
-        layer.load_integers(**stored)
+        layer.load_stored(**stored)
 
 
 def test_a_gain_of_more_than_eight_bits_is_refused() -> None:
     layer = IntegerGain(3)
     with pytest.raises(CheckpointError, match="8 bits"):
-        layer.load_integers(torch.full((225, 3), 1.0 + 2.0**-12))
+        layer.load_stored(torch.full((225, 3), 1.0 + 2.0**-12))
 
 
 def test_the_grid_rounds_half_to_even_and_clamps() -> None:

@@ -4,7 +4,7 @@ import torch
 
 from manypath.codec import Codec
 from manypath.edge.config import TINY
-from manypath.model import MPAModel
+from manypath.families import build_network
 from tests.codec.conftest import photo
 
 
@@ -13,7 +13,7 @@ def test_a_model_trains_after_a_picture_of_its_grid_was_coded(codec: Codec) -> N
 
     positions.cache_clear()
     codec.decode(codec.encode(photo(64, 64)))
-    model = MPAModel(TINY)
+    model = build_network(TINY)
     out = model(torch.rand(1, 64, 64, 3), torch.tensor([100]))
     (out.x_hat.square().mean() + out.y.square().mean()).backward()
     assert model.gain.log2.grad is not None

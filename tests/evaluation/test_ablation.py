@@ -6,6 +6,7 @@ import torch
 
 from manypath import checkpoint
 from manypath.codec import Codec
+from manypath.testing import random_model
 from manypath_lab.evaluation.ablation import VARIANTS, RandomPredictor, make_codec
 from tests.evaluation.conftest import synthetic_picture
 from tests.evaluation.test_commands import run_command
@@ -14,7 +15,7 @@ from tests.evaluation.test_commands import run_command
 @pytest.fixture
 def model(tmp_path: pathlib.Path) -> str:
     """An untrained model in a file, its paths made to differ."""
-    released = checkpoint.random_model("tiny")
+    released = random_model("tiny")
     torch.manual_seed(0)
     for name, parameter in released.model.g_a.named_parameters():
         if "project" in name:

@@ -5,10 +5,10 @@ import resource
 import pytest
 
 from manypath.bitstream import Bitstream, pack
-from manypath.checkpoint import random_model
 from manypath.codec import Codec
 from manypath.errors import FormatError, LimitError
 from manypath.geometry import strip_heights
+from manypath.testing import random_model
 
 
 def claim(codec: Codec, side: int) -> bytes:

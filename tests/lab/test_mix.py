@@ -88,7 +88,7 @@ def test_samples_are_drawn_from_the_upper_qualities(pictures: PictureSet, tmp_pa
 
 def test_a_run_of_another_preset_is_refused(pictures: PictureSet, tmp_path: Path) -> None:
     run = tmp_path / "other"
-    recipe = Recipe(name="m", preset="tiny", mixer="bottleneck", warmup=1, phases=(PHASE,))
+    recipe = Recipe(name="m", preset="tinylic-tiny", warmup=1, phases=(PHASE,))
     Trainer(recipe, pictures, run).run(max_seconds=0.0)
     trainer = MixTrainer(RECIPE, pictures, tmp_path / "mix")
     with pytest.raises(CheckpointError, match="another preset"):

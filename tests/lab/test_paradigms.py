@@ -20,6 +20,7 @@ from benchmarks.paradigms.variants import Variant, build, parse
 from manypath import checkpoint
 from manypath.edge.config import EdgeConfig
 from manypath.errors import CheckpointError, ConfigError
+from manypath.testing import random_model
 from manypath_lab.profile import count as profile
 from manypath_lab.training import side_init as side_start
 from manypath_lab.training import sides
@@ -33,7 +34,7 @@ RECIPE = SideRecipe(
     name="t", path="mse", warmup=0, ema=0.0, all_side=0.5, phases=(Phase(steps=2, batch=2, crop=64),), zoom_out=1.0
 )
 ADDING = ("side-adapter", "lora-2", "experts-2-adapter", "own-decoder")  # begin at the main path to rounding
-IMITATING = ("side-bottleneck", "experts-1-narrow")
+IMITATING = ("side-bottleneck", "experts-1-bottleneck")
 ALL = (*ADDING, *IMITATING, "own-pair")
 
 
@@ -45,7 +46,7 @@ def _a_short_imitation(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module", params=["tiny", "tinylic-tiny"])
 def start(request: pytest.FixtureRequest) -> sides.ModelFile:
     """A model of each family that came with a side of its own."""
-    made = checkpoint.random_model(request.param, seed=3, sides=(("mse", "bottleneck"),))
+    made = random_model(request.param, seed=3, sides=(("mse", "bottleneck"),))
     return without_sides(sides.ModelFile(made.model.config, checkpoint.export(made.model, made.hyper_tables)))
 
 
@@ -200,7 +201,7 @@ def test_gates_send_each_token_to_one_choice_as_training_computes_it(
 
 
 def test_code_lengths_of_a_table_are_those_of_its_probabilities() -> None:
-    made = checkpoint.random_model("tiny", seed=3)
+    made = random_model("tiny", seed=3)
     rows, bounds = code_length_rows(made.hyper_tables), made.hyper_tables.bounds
     likelihood = 2.0 ** -rows[0, : 2 * int(bounds[0]) + 1]
     assert float(likelihood.sum()) == pytest.approx(1.0, abs=1e-4)
@@ -235,7 +236,7 @@ def test_one_command_gives_the_table_and_goes_on_where_it_was(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, output = tmp_path / "model.safetensors", tmp_path / "out"
-    made = checkpoint.random_model("tiny", seed=3)
+    made = random_model("tiny", seed=3)
     model.write_bytes(checkpoint.to_bytes(made.model.config, checkpoint.export(made.model, made.hyper_tables)))
     options = ["--steps", "2", "--batch", "1", "--crop", "64", "--judge", "2", "--rounds", "1"]
     words = ["x", "--model", str(model), "--pictures", str(folder), "--output", str(output), *options]

@@ -15,11 +15,12 @@ from torch import Tensor
 from manypath import checkpoint
 from manypath.codec import Codec
 from manypath.image import to_image
-from manypath.model import Latents, MPAModel
 from manypath.multipath import blocks
 from manypath.multipath.blocks import Block
 from manypath.multipath.routing import Scope, route, soft_mask
+from manypath.network import Latents, Network
 from manypath.quality import QUALITY_STEPS
+from manypath.testing import random_model
 from manypath.tinylic.config import TINYLIC_TINY
 from manypath_lab.evaluation.judges.fidelity import psnr
 from manypath_lab.training import sides
@@ -42,7 +43,7 @@ SIDE = SideRecipe(
 @pytest.fixture(scope="module")
 def start() -> sides.ModelFile:
     """A published network without sides, untrained but with scales that fit."""
-    made = checkpoint.random_model(PRESET, seed=3)
+    made = random_model(PRESET, seed=3)
     return sides.ModelFile(TINYLIC_TINY, checkpoint.export(made.model, made.hyper_tables))
 
 
@@ -88,13 +89,13 @@ def test_stage_2_has_no_rate_and_computes_no_perceptual_network_without_its_weig
     monkeypatch.setattr(PerceptualTerm, "on", never)
     monkeypatch.setattr("manypath_lab.training.side_init.PIXELS", 4 * 64 * 64)
     rates: list[object] = []
-    latents = MPAModel.latents
+    latents = Network.latents
 
-    def look(self: MPAModel, x: Tensor, code: Tensor, rate: object = None, noise: float = 0.0) -> Latents:
+    def look(self: Network, x: Tensor, code: Tensor, rate: object = None, noise: float = 0.0) -> Latents:
         rates.append(rate)
         return latents(self, x, code, None, noise)
 
-    monkeypatch.setattr(MPAModel, "latents", look)
+    monkeypatch.setattr(Network, "latents", look)
     loss = SideLoss(balanced=False, ratio=0.0)
     trainer = SideTrainer(SIDE.model_copy(update={"loss": loss, "phases": (PHASES[0],)}), start, photos, tmp_path)
     rates.clear()  # the side's start looks at pictures too
@@ -108,15 +109,15 @@ def test_stage_2_has_no_rate_and_computes_no_perceptual_network_without_its_weig
 def test_stage_2_sees_the_latents_that_a_decoder_will_see(side: SideTrainer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(module.training for module in side.model.modules())
     seen: list[tuple[Tensor, Tensor, Tensor]] = []
-    latents = MPAModel.latents
+    latents = Network.latents
 
-    def look(self: MPAModel, x: Tensor, code: Tensor, rate: None = None, noise: float = 0.0) -> Latents:
+    def look(self: Network, x: Tensor, code: Tensor, rate: None = None, noise: float = 0.0) -> Latents:
         assert noise == 0.0
         made = latents(self, x, code, rate, noise)
         seen.append((x, code, made.y_hat))
         return made
 
-    monkeypatch.setattr(MPAModel, "latents", look)
+    monkeypatch.setattr(Network, "latents", look)
     side.train_step()
     ((x, code, y_hat),) = seen
     torch.manual_seed(99)  # whatever the generators say
@@ -268,7 +269,7 @@ def test_qualities_between_levels_are_trained(photos: PictureSet, tmp_path: Path
 
 @pytest.mark.parametrize("preset", ["tiny", PRESET])
 def test_qualities_between_levels_work_without_sides_and_in_evaluation_mode(preset: str) -> None:
-    model = checkpoint.random_model(preset, seed=1).model
+    model = random_model(preset, seed=1).model
     assert not model.training
     x = torch.from_numpy(photo(64, 64)).float()[None] / 255
     with torch.no_grad():

@@ -14,6 +14,7 @@ from manypath import checkpoint
 from manypath.codec import Codec
 from manypath.edge.config import TINY
 from manypath.errors import CheckpointError, ConfigError
+from manypath.testing import random_model
 from manypath_cli.main import main
 from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet
@@ -36,7 +37,7 @@ def brightness_network() -> nn.Module:
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model file without sides."""
-    made = checkpoint.random_model("tiny", seed=3)
+    made = random_model("tiny", seed=3)
     tensors = checkpoint.export(made.model, made.hyper_tables)
     file = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     file.write_bytes(checkpoint.to_bytes(TINY, tensors))
@@ -56,7 +57,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> PictureSet:
 @pytest.fixture(scope="module")
 def finished(start: Path, pictures: PictureSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("run")
-    recipe = SideRecipe(name="t", path="mse", shape="square", ema=0.9, warmup=2, phases=(PHASE,))
+    recipe = SideRecipe(name="t", path="mse", shape="adapter", ema=0.9, warmup=2, phases=(PHASE,))
     start_side(recipe, start, pictures, run).run(report_every=5)
     return run
 
@@ -88,7 +89,7 @@ def test_a_served_side_decodes_streams_that_the_parent_wrote(finished: Path, sta
 def test_only_the_side_has_gradients_and_the_frozen_part_is_in_evaluation_mode(
     start: Path, pictures: PictureSet, tmp_path: Path
 ) -> None:
-    recipe = SideRecipe(name="t", path="mse", shape="narrow", phases=(PHASE,))
+    recipe = SideRecipe(name="t", path="mse", shape="adapter", phases=(PHASE,))
     trainer = SideTrainer(recipe, sides.read(start), pictures, tmp_path)
     for _ in range(4):
         trainer.train_step()
@@ -122,7 +123,7 @@ def test_a_run_resumes_to_the_step_and_refuses_other_weights(
     trainer = start_side(recipe, start, pictures, finished)
     assert trainer.resume()
     assert trainer.step == 30
-    made = checkpoint.random_model("tiny", seed=4)
+    made = random_model("tiny", seed=4)
     other = tmp_path / "other.safetensors"
     other.write_bytes(checkpoint.to_bytes(TINY, checkpoint.export(made.model, made.hyper_tables)))
     with pytest.raises(CheckpointError, match="other weights"):
@@ -137,9 +138,9 @@ def test_sides_of_one_model_merge_and_a_later_one_replaces_an_earlier(finished: 
     base = sides.read(start)
     one = export_side(finished, base)
     zeros = {key: torch.zeros_like(value) for key, value in one.tensors.items() if sides.belongs_to(key, "mse")}
-    own = sides.with_side(base, "vehicles", "square", {key.replace("mse", "vehicles"): v for key, v in zeros.items()})
-    both = sides.merge(one, [own, sides.with_side(base, "mse", "square", zeros)])
-    assert dict(both.config.sides) == {"mse": "square", "vehicles": "square"}
+    own = sides.with_side(base, "vehicles", "adapter", {key.replace("mse", "vehicles"): v for key, v in zeros.items()})
+    both = sides.merge(one, [own, sides.with_side(base, "mse", "adapter", zeros)])
+    assert dict(both.config.sides) == {"mse": "adapter", "vehicles": "adapter"}
     assert not both.tensors["g_s.groups.0.blocks.0.side_mlps.mse.expand.weight"].any()
     sides.to_bytes(both)
 

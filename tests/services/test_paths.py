@@ -10,15 +10,16 @@ from PIL import Image
 
 from manypath import checkpoint
 from manypath.codec import Codec
+from manypath.testing import random_model
 from manypath_api.v1 import codec_pb2 as pb
 from tests.services.serving import SECONDS, Running, as_array, photo, refusal
 
-SIDES = (("classification", "narrow"), ("vehicles", "narrow"))  # no mse, no segmentation
+SIDES = (("classification", "adapter"), ("vehicles", "adapter"))  # no mse, no segmentation
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    released = checkpoint.random_model("tiny", sides=SIDES)
+    released = random_model("tiny", sides=SIDES)
     file = tmp_path_factory.mktemp("model") / "own.safetensors"
     tensors = checkpoint.export(released.model, released.hyper_tables)
     file.write_bytes(checkpoint.to_bytes(released.model.config, tensors))

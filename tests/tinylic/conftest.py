@@ -15,7 +15,7 @@ from torch import Tensor
 
 from manypath.codec import Codec
 from manypath.convert.upstream import load_published
-from manypath.model import MPAModel
+from manypath.network import Network
 from manypath.quality import quality_to_code
 from manypath.tinylic.config import PUBLISHED_SIDES, TINYLIC, TinyLICConfig
 from tests.tinylic.filling import filled
@@ -49,7 +49,7 @@ def published_tensors() -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="session")
-def network(published_tensors: dict[str, Tensor]) -> MPAModel:
+def network(published_tensors: dict[str, Tensor]) -> Network:
     """The published network, filled; treat it as read-only."""
     return load_published(published_tensors)
 

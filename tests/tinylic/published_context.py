@@ -12,7 +12,8 @@ from torch import Tensor
 from manypath.convert.upstream import Piece, names
 from manypath.entropy.schedule import Step
 from manypath.entropy.tables import SCALE_MIN
-from manypath.model import MPAModel
+from manypath.families import build_network
+from manypath.network import Network
 from manypath.tinylic.config import TinyLICConfig
 from manypath.tinylic.context import PATTERNS, positions
 
@@ -28,7 +29,7 @@ def _assemble(pieces: list[Piece], own: Mapping[str, Tensor]) -> Tensor:
     return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
 
-def to_published(model: MPAModel) -> dict[str, Tensor]:
+def to_published(model: Network) -> dict[str, Tensor]:
     """Return the parameters of a model of the published family under their published names."""
     config = model.config
     assert isinstance(config, TinyLICConfig)
@@ -43,13 +44,13 @@ def to_published(model: MPAModel) -> dict[str, Tensor]:
 @functools.cache
 def published_shapes(config: TinyLICConfig) -> dict[str, tuple[int, ...]]:
     """Return the shape of every published parameter."""
-    return {name: tuple(value.shape) for name, value in to_published(MPAModel(config)).items()}
+    return {name: tuple(value.shape) for name, value in to_published(build_network(config)).items()}
 
 
 class PublishedContext:
     """The published context model of one model, whose weights it copies."""
 
-    def __init__(self, model: MPAModel) -> None:
+    def __init__(self, model: Network) -> None:
         config = model.config
         assert isinstance(config, TinyLICConfig)
         self.config = config

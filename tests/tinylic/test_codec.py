@@ -14,9 +14,11 @@ from manypath.coding import Clock
 from manypath.entropy.coder import Checksum
 from manypath.entropy.schedule import Step
 from manypath.errors import DesyncError, ModelMismatchError
+from manypath.families import build_network
 from manypath.image import to_tensor
 from manypath.paths import DecodePath
-from manypath.tinylic.context import MultistageContext, SliceNetwork, gaussian_bits, scale_table
+from manypath.testing import random_model
+from manypath.tinylic.context import ContextModel, SliceNetwork, gaussian_bits, scale_table
 from tests.codec.conftest import photo
 from tests.tinylic.conftest import code_of
 
@@ -47,7 +49,7 @@ def test_decoding_gives_the_latents_that_the_estimate_gives(codec: Codec, qualit
         return means + torch.round(gained[:, where, step.start : step.start + step.width] - means)
 
     features = model.h_s(model.h_s.symbols(model.hyper_latent(y, code)), code)
-    estimated = model.context.walk(features, code, visit)
+    estimated = model.walk(features, code, visit)
     chunks = codec._coder.encode(y, code, [Checksum()], Clock())
     decoded = codec._coder.decode(chunks, code, (8, 12), checksums=[Checksum()], clock=Clock())
     assert torch.equal(decoded, estimated)
@@ -64,7 +66,7 @@ def test_a_batch_gives_what_single_pictures_give(codec: Codec) -> None:
 @torch.inference_mode()
 def test_the_stream_has_the_bytes_that_the_densities_promise(codec: Codec) -> None:
     model, code, image = codec._model, code_of(1), photo(192, 256)
-    assert isinstance(model.context, MultistageContext)
+    assert isinstance(model.context, ContextModel)
     y = model.g_a(to_tensor(image), code, model.analysis_routing(code, exact=True))
     gained = (y * model.gain(code)[:, None, None]).flatten(1, 2)
     symbols = model.h_s.symbols(model.hyper_latent(y, code))
@@ -78,7 +80,7 @@ def test_the_stream_has_the_bytes_that_the_densities_promise(codec: Codec) -> No
         bits += float(gaussian_bits(own, scales).sum())
         return means + own
 
-    model.context.walk_scales(model.h_s(symbols, code), visit)
+    model.context.walk(model.h_s(symbols, code), visit)
     stream = codec.encode(image, quality=1)
     assert len(stream) == pytest.approx(bits / 8, rel=0.02)  # header, 5 chunks' ends, 64 scales instead of all
     assert codec.bit_map(stream).sum() == pytest.approx(bits, rel=0.02)
@@ -94,7 +96,7 @@ def test_budgets_and_scores_work_as_with_any_model(codec: Codec) -> None:
 
 
 def test_a_saved_model_reads_the_streams_of_the_one_in_memory(tmp_path_factory: pytest.TempPathFactory) -> None:
-    released = checkpoint.random_model("tinylic-tiny")
+    released = random_model("tinylic-tiny")
     tensors = checkpoint.export(released.model, released.hyper_tables)
     file = tmp_path_factory.mktemp("model") / "mine.safetensors"
     file.write_bytes(checkpoint.to_bytes(released.model.config, tensors))
@@ -109,7 +111,7 @@ def test_a_saved_model_reads_the_streams_of_the_one_in_memory(tmp_path_factory: 
 def _nearest_below_a_boundary(codec: Codec, latents: Tensor, features: Tensor) -> tuple[int, float]:
     """Return a channel of the last slice and how far below a table entry its scale lies at one position."""
     context = codec._model.context
-    assert isinstance(context, MultistageContext)
+    assert isinstance(context, ContextModel)
     flat, table = latents.flatten(1, 2), torch.tensor(scale_table())
     found: list[tuple[float, int]] = []
 
@@ -120,7 +122,7 @@ def _nearest_below_a_boundary(codec: Codec, latents: Tensor, features: Tensor) -
             found.append((float(gap[place]), place % step.width))
         return flat[:, where, step.start : step.start + step.width]
 
-    context.walk_scales(features, visit)
+    context.walk(features, visit)
     gap, channel = min(found)
     return channel, gap
 
@@ -149,10 +151,10 @@ def test_a_machine_that_rounds_otherwise_is_found_out_and_not_believed() -> None
 
 
 def test_sides_do_not_change_what_both_ends_share() -> None:
-    plain = checkpoint.random_model("tinylic-tiny")
+    plain = random_model("tinylic-tiny")
     tensors = checkpoint.export(plain.model, plain.hyper_tables)
-    other = dataclasses.replace(plain.model.config, sides=(("vehicles", "narrow"),))
-    model = checkpoint.MPAModel(other)
+    other = dataclasses.replace(plain.model.config, sides=(("vehicles", "adapter"),))
+    model = build_network(other)
     added = checkpoint.export(model, plain.hyper_tables)
     together = {**added, **tensors}
     assert checkpoint.digest(together) == plain.digest

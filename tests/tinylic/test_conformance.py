@@ -16,10 +16,10 @@ from torch import Tensor
 
 from manypath.entropy.schedule import Step
 from manypath.image import to_tensor
-from manypath.model import MPAModel
 from manypath.multipath.routing import Routing
-from manypath.tinylic.context import MultistageContext, gaussian_bits
-from manypath.tinylic.hyper import PyramidHyperAnalysis, PyramidHyperSynthesis
+from manypath.network import Network
+from manypath.tinylic.context import ContextModel, gaussian_bits
+from manypath.tinylic.hyper import HyperAnalysis, HyperSynthesis
 from tests.tinylic.conftest import TASKS, code_of, nhwc, relative_error, with_sides
 from tests.tinylic.filling import filled
 from tests.tinylic.published_context import published_shapes
@@ -37,7 +37,7 @@ def routing(task: int, level: float) -> Routing:
     return Routing(TASKS[task], torch.tensor([1 - (level - 1) / 7], dtype=torch.float64), exact=True)
 
 
-def painted(network: MPAModel, y_hat: Tensor, code: Tensor, paths: list[tuple[int, float]]) -> list[Tensor]:
+def painted(network: Network, y_hat: Tensor, code: Tensor, paths: list[tuple[int, float]]) -> list[Tensor]:
     """Return x_hat of y_hat by several (task number, task level)."""
     shared = network.shared_tokens(y_hat, code)
     return [network.g_s(shared, code, routing(*path)) for path in paths]
@@ -49,7 +49,7 @@ def paths_of(keys: list[str]) -> list[tuple[int, float]]:
     return [(int(task.removeprefix("task")), float(level.removeprefix("q_task"))) for task, level in parts]
 
 
-def walked(network: MPAModel, features: Tensor, gained: Tensor) -> tuple[Tensor, float]:
+def walked(network: Network, features: Tensor, gained: Tensor) -> tuple[Tensor, float]:
     """Return y_hat and its bits, estimated from the densities."""
     flat = gained.flatten(1, 2)
     bits = 0.0
@@ -60,18 +60,18 @@ def walked(network: MPAModel, features: Tensor, gained: Tensor) -> tuple[Tensor,
         bits += float(gaussian_bits(symbols, scales).double().sum())
         return means + symbols
 
-    assert isinstance(network.context, MultistageContext)
-    return network.context.walk_scales(features, visit), bits
+    assert isinstance(network.context, ContextModel)
+    return network.context.walk(features, visit), bits
 
 
-def parts(network: MPAModel) -> tuple[PyramidHyperAnalysis, PyramidHyperSynthesis]:
-    assert isinstance(network.h_a, PyramidHyperAnalysis)
-    assert isinstance(network.h_s, PyramidHyperSynthesis)
+def parts(network: Network) -> tuple[HyperAnalysis, HyperSynthesis]:
+    assert isinstance(network.h_a, HyperAnalysis)
+    assert isinstance(network.h_s, HyperSynthesis)
     return network.h_a, network.h_s
 
 
 @torch.inference_mode()
-def test_the_extract_is_reproduced_stage_by_stage(network: MPAModel) -> None:
+def test_the_extract_is_reproduced_stage_by_stage(network: Network) -> None:
     with np.load(EXTRACT / "stages.npz") as stored:
         stages = {key: stored[key] for key in stored.files}
     planes = np.frombuffer(zlib.decompress((EXTRACT / "y_hat.zlib").read_bytes()), np.uint8).astype(np.uint32)
@@ -123,7 +123,7 @@ def test_our_filling_is_the_filling_of_the_reference(conformance: Path) -> None:
 @pytest.mark.parametrize("quality", QUALITIES)
 @torch.inference_mode()
 def test_every_stage_is_reproduced(
-    network: MPAModel,
+    network: Network,
     reference: Reference,
     reference_bits: dict[float, dict[str, float]],
     hyper_symbols: HyperSymbols,

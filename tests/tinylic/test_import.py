@@ -10,14 +10,14 @@ from torch import Tensor
 
 from manypath.convert.upstream import load_published, names, published_config, read_published
 from manypath.errors import CheckpointError
-from manypath.model import MPAModel
+from manypath.network import Network
 from manypath.tinylic.config import TINYLIC
 from manypath_cli.exits import ExitCode
 from manypath_cli.main import main
 from tests.tinylic.published_context import to_published
 
 
-def test_every_parameter_is_filled_exactly_once(network: MPAModel) -> None:
+def test_every_parameter_is_filled_exactly_once(network: Network) -> None:
     own = dict(network.named_parameters())
     filled = {name: torch.zeros(parameter.shape[:1]) for name, parameter in own.items()}
     for pieces in names(network.config).values():  # type: ignore[arg-type]
@@ -26,7 +26,7 @@ def test_every_parameter_is_filled_exactly_once(network: MPAModel) -> None:
     assert all(bool((count == 1).all()) for count in filled.values())
 
 
-def test_values_come_back_under_their_published_names(network: MPAModel, published_tensors: dict[str, Tensor]) -> None:
+def test_values_come_back_under_their_published_names(network: Network, published_tensors: dict[str, Tensor]) -> None:
     back = to_published(network)
     assert back.keys() == published_tensors.keys()
     for name, value in published_tensors.items():

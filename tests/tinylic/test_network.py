@@ -6,30 +6,30 @@ import pytest
 import torch
 from torch import Tensor
 
-from manypath.checkpoint import random_model
 from manypath.entropy.schedule import Step
 from manypath.errors import ConfigError
-from manypath.families import PRESETS, read_config
-from manypath.model import MPAModel
+from manypath.families import PRESETS, build_network, read_config
 from manypath.multipath.blocks import Group
 from manypath.multipath.routing import LOW, Routing, Scope, main_share, route, soft_mask
+from manypath.network import Network
+from manypath.testing import random_model
 from manypath.tinylic.config import TINYLIC, TinyLICConfig
 from manypath.tinylic.context import PATTERNS, positions, scale_index, scale_table
-from manypath.tinylic.layers import picture_kit
+from manypath.tinylic.layers import published_kit
 from tests.tinylic.conftest import code_of, relative_error, with_sides
 from tests.tinylic.published_context import PublishedContext
 
 TINY = PRESETS["tinylic-tiny"]
 
 
-def test_the_parameters_are_as_many_as_published(network: MPAModel) -> None:
+def test_the_parameters_are_as_many_as_published(network: Network) -> None:
     assert sum(parameter.numel() for parameter in network.parameters()) == 32_124_579
-    first_stage = MPAModel(TINYLIC)  # one path in the decoder
+    first_stage = build_network(TINYLIC)  # one path in the decoder
     assert sum(parameter.numel() for parameter in first_stage.parameters()) == 29_001_363
 
 
 def test_the_schedule_has_nine_passes_over_four_slices() -> None:
-    assert [(step.slice, step.stage, step.start, step.width) for step in MPAModel(TINYLIC).context.schedule] == [
+    assert [(step.slice, step.stage, step.start, step.width) for step in build_network(TINYLIC).context.schedule] == [
         *((0, stage, 0, 24) for stage in range(4)),
         *((1, stage, 24, 69) for stage in range(2)),
         *((2, stage, 93, 104) for stage in range(2)),
@@ -96,7 +96,7 @@ def test_equal_scores_go_to_the_earlier_token() -> None:
 
 
 def _group() -> Group:
-    group = Group(32, 2, picture_kit(16, 7), {LOW: "bottleneck"}).eval()
+    group = Group(32, 2, published_kit(16, 7), {LOW: "bottleneck"}).eval()
     with torch.no_grad():
         for parameter in group.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
@@ -114,7 +114,7 @@ def test_training_with_the_same_mask_gives_what_gathering_gives(share: float) ->
 
 
 def test_the_main_path_alone_is_the_same_for_every_task() -> None:
-    model = MPAModel(dataclasses.replace(TINY, sides=with_sides().sides)).eval()
+    model = build_network(dataclasses.replace(TINY, sides=with_sides().sides)).eval()
     tokens = torch.randn(1, 8, 8, 32)
     with torch.no_grad():
         pictures = [
@@ -133,7 +133,7 @@ def test_soft_masks_rank_over_the_picture_too() -> None:
 def test_packed_passes_give_what_the_published_order_gives() -> None:
     torch.manual_seed(1)
     config = dataclasses.replace(TINYLIC, channels=(16, 16, 16), depths=(1, 1, 1, 1), hyper_depth=1)
-    model = MPAModel(config).eval()
+    model = build_network(config).eval()
     features, y_hat = torch.randn(1, 8, 12, 640), torch.randn(1, 8, 12, 320) * 3
     flat = y_hat.flatten(1, 2)
     packed: list[tuple[Tensor, Tensor]] = []
@@ -148,7 +148,7 @@ def test_packed_passes_give_what_the_published_order_gives() -> None:
         return flat[:, where, step.start : step.start + step.width]
 
     with torch.no_grad():
-        walked = model.context.walk_scales(features, visit)  # type: ignore[union-attr]
+        walked = model.context.walk(features, visit)
         PublishedContext(model).walk(features.permute(0, 3, 1, 2), as_published)
     assert torch.equal(walked, y_hat)
     assert len(packed) == len(plain) == 9
@@ -158,7 +158,7 @@ def test_packed_passes_give_what_the_published_order_gives() -> None:
 
 
 def test_every_weight_learns() -> None:
-    model = MPAModel(TINY)
+    model = build_network(TINY)
     code = torch.tensor([40, 130])
     seen: list[Tensor] = []
     made = model(

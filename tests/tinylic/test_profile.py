@@ -2,7 +2,7 @@
 
 import pytest
 
-from manypath.model import MPAModel
+from manypath.network import Network
 from manypath_lab.profile.count import MAIN, Part, parameters, parts
 from manypath_lab.profile.published_steps import STEPS, released
 from tests.tinylic.conftest import TASKS
@@ -13,7 +13,7 @@ def one(found: list[Part], stage: str, path: str = "", share: float | None = Non
     return part
 
 
-def test_costs_are_those_worked_out_for_the_published_network(network: MPAModel) -> None:
+def test_costs_are_those_worked_out_for_the_published_network(network: Network) -> None:
     plain = parts(network, ())
     whole = parts(network, tuple(TASKS), predictors=True)
     expected = {
@@ -36,7 +36,7 @@ def test_costs_are_those_worked_out_for_the_published_network(network: MPAModel)
     assert one(plain, "context").kilomacs < 0.9 * 40.6  # every pass on the whole grid, as published
 
 
-def test_every_parameter_is_counted_once(network: MPAModel) -> None:
+def test_every_parameter_is_counted_once(network: Network) -> None:
     found = parts(network, ("mse",))
     sides = 2 * (507_328 + 32_944)
     assert one(found, "synthesis", "mse", 1.0).parameters == 2_009_728 + 32_944

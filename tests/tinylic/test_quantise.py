@@ -14,9 +14,10 @@ from manypath.codec import Codec
 from manypath.convert.quantise import quantised
 from manypath.entropy.schedule import Step
 from manypath.errors import CheckpointError, ConfigError, ModelMismatchError
-from manypath.model import MPAModel
+from manypath.network import Network
+from manypath.testing import random_model
 from manypath.tinylic.config import PUBLISHED_SIDES
-from manypath.tinylic.context import MultistageContext
+from manypath.tinylic.context import ContextModel
 from manypath.tinylic.fixed_hyper import FixedHyperSynthesis, neighbours
 from manypath.tinylic.fixed_point import (
     EXACT,
@@ -32,7 +33,7 @@ from manypath.tinylic.fixed_point import (
     fixed_norm,
     on_grid,
 )
-from manypath.tinylic.hyper import PyramidHyperSynthesis
+from manypath.tinylic.hyper import HyperSynthesis
 from manypath.tinylic.layers import NeighbourhoodMixer
 from manypath_cli.main import main
 from tests.codec.conftest import photo
@@ -53,7 +54,7 @@ def _seeded() -> None:
 
 @pytest.fixture(scope="module")
 def released() -> checkpoint.Released:
-    return checkpoint.random_model("tinylic-tiny", sides=PUBLISHED_SIDES)
+    return random_model("tinylic-tiny", sides=PUBLISHED_SIDES)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def test_a_token_sees_the_window_that_attention_shows_it(height: int, width: int
 def test_sums_at_the_limit_are_exact() -> None:
     layer = FixedLinear(512, 1)
     weight = torch.randint(-(2**17), 2**17, (1, 512), dtype=torch.int32)
-    layer.load_integers(weight, torch.tensor([20], dtype=torch.int8), torch.tensor([7]))
+    layer.load_stored(weight, torch.tensor([20], dtype=torch.int8), torch.tensor([7]))
     x = torch.where(torch.rand(512) < 0.5, -LIMIT, LIMIT).double() - values(512).abs() * (torch.rand(512) < 0.5)
     x = on_grid(x)
     wanted = sum(int(w) * int(v) for w, v in zip(weight[0].tolist(), (x * UNIT).tolist(), strict=True)) + 7
@@ -150,7 +151,7 @@ def test_sums_at_the_limit_are_exact() -> None:
 )
 def test_stored_layers_that_could_not_be_exact_are_refused(weight: Tensor, shift: int, bias: int) -> None:
     with pytest.raises(CheckpointError):
-        FixedAffine(4, 1).load_integers(weight, torch.tensor([shift], dtype=torch.int8), torch.tensor([bias]))
+        FixedAffine(4, 1).load_stored(weight, torch.tensor([shift], dtype=torch.int8), torch.tensor([bias]))
 
 
 def test_weights_too_large_for_fixed_point_are_refused() -> None:
@@ -161,14 +162,14 @@ def test_weights_too_large_for_fixed_point_are_refused() -> None:
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), 1.0 + 2.0**-20])
 def test_gains_that_are_none_are_refused(value: float) -> None:
     gain = FixedGain(3)
-    table = gain.integers()["table"]
+    table = gain.stored()["table"]
     table[5, 1] = value
     with pytest.raises(CheckpointError):
-        gain.load_integers(table)
+        gain.load_stored(table)
 
 
 @torch.inference_mode()
-def _entropy(model: MPAModel, symbols: Tensor, code: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _entropy(model: Network, symbols: Tensor, code: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return features, means and logarithms of scales where every latent is its mean, rounded."""
     means, scales = [], []
 
@@ -177,14 +178,14 @@ def _entropy(model: MPAModel, symbols: Tensor, code: Tensor) -> tuple[Tensor, Te
         scales.append(scale.double().log().flatten())
         return torch.round(mean)
 
-    assert isinstance(model.context, MultistageContext)
+    assert isinstance(model.context, ContextModel)
     features = model.h_s(symbols, code)
-    model.context.walk_scales(features, visit)
+    model.context.walk(features, visit)
     return features.double(), torch.cat(means), torch.cat(scales)
 
 
-def test_the_published_network_keeps_its_entropy_parameters(network: MPAModel, tmp_path: Path) -> None:
-    assert isinstance(network.h_s, PyramidHyperSynthesis)
+def test_the_published_network_keeps_its_entropy_parameters(network: Network, tmp_path: Path) -> None:
+    assert isinstance(network.h_s, HyperSynthesis)
     tables = network.h_s.prior.tables()
     (tmp_path / "m.safetensors").write_bytes(quantised(checkpoint.Released(network, tables, tables, digest="")))
     model = checkpoint.load(tmp_path / "m.safetensors").model
@@ -230,7 +231,7 @@ def test_only_floats_can_be_quantised(file: Path) -> None:
     with pytest.raises(ConfigError, match="already"):
         quantised(checkpoint.load(file))
     with pytest.raises(ConfigError, match="already"):
-        quantised(checkpoint.random_model("tiny"))
+        quantised(random_model("tiny"))
 
 
 def test_a_file_is_quantised_from_the_command_line(

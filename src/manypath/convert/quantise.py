@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from manypath import checkpoint
 from manypath.errors import ConfigError
 from manypath.levels import Gain
-from manypath.model import MPAModel
-from manypath.multipath.blocks import Block, Group
+from manypath.multipath.blocks import Block
 from manypath.quality import QUALITY_CODES
 from manypath.tinylic.config import TinyLICConfig
-from manypath.tinylic.context import MultistageContext, SliceNetwork, kept_taps
+from manypath.tinylic.context import ContextModel, kept_taps
 from manypath.tinylic.fixed_hyper import FixedBlock, FixedHyperSynthesis
 from manypath.tinylic.fixed_point import FixedAffine, FixedGain, FixedGelu
-from manypath.tinylic.hyper import PyramidHyperSynthesis
+from manypath.tinylic.hyper import HyperSynthesis
 from manypath.tinylic.layers import NeighbourhoodMixer, NormedMLP
+from manypath.tinylic.model import TinyLICNetwork
 
 
 def quantised(released: checkpoint.Released) -> bytes:
@@ -38,34 +38,28 @@ def quantised(released: checkpoint.Released) -> bytes:
     config = given.config
     if not isinstance(config, TinyLICConfig) or config.integer:
         raise ConfigError(f"{config.name!r} has integer entropy parameters already; only tinylic models have floats")
-    model = MPAModel(dataclasses.replace(config, integer=True))
+    assert isinstance(given, TinyLICNetwork)  # for the type checker: its configuration is
+    model = TinyLICNetwork(dataclasses.replace(config, integer=True))
     for name, part in given.named_children():  # all but what is filled in below
         if name not in ("h_s", "context"):
             model.get_submodule(name).load_state_dict(part.state_dict())
-    assert isinstance(given.h_s, PyramidHyperSynthesis)  # for the type checker, as those that follow
-    assert isinstance(given.context, MultistageContext)
+    assert isinstance(given.h_s, HyperSynthesis)
     assert isinstance(model.h_s, FixedHyperSynthesis)
-    assert isinstance(model.context, MultistageContext)
     with torch.no_grad():
         _hyper_synthesis(given.h_s, model.h_s)
         _context(given.context, model.context)
     return checkpoint.to_bytes(model.config, checkpoint.export(model, released.hyper_tables))
 
 
-def _hyper_synthesis(given: PyramidHyperSynthesis, made: FixedHyperSynthesis) -> None:
+def _hyper_synthesis(given: HyperSynthesis, made: FixedHyperSynthesis) -> None:
     made.medians.quantise(given.prior.medians)
     _gain(given.input_gain, made.input_gain)
     made.gelu.quantise()
     made.exp.quantise()
     for group, blocks in zip(given.groups, made.groups, strict=True):
-        assert isinstance(group, Group)
-        assert isinstance(blocks, nn.ModuleList)
         for block, own in zip(group.blocks, blocks, strict=True):
-            assert isinstance(block, Block)
-            assert isinstance(own, FixedBlock)
             _block(block, own)
     for up, fixed in zip(given.ups, made.ups, strict=True):
-        assert isinstance(up, nn.ConvTranspose2d)
         _affine(up.weight.permute(1, 2, 3, 0), up.bias, fixed)  # [in, out, 3, 3] -> [out, 3, 3, in]
 
 
@@ -87,14 +81,12 @@ def _block(given: Block, made: FixedBlock) -> None:
     _gain(given.mlp_gain, made.mlp_gain)
 
 
-def _context(given: MultistageContext, made: MultistageContext) -> None:
+def _context(given: ContextModel, made: ContextModel) -> None:
     assert isinstance(made.gelu, FixedGelu)
     made.gelu.quantise()
     _layer(given.features_conv, made.features_conv)
     _layer(given.features_hidden, made.features_hidden)
     for network, own in zip(given.slices, made.slices, strict=True):
-        assert isinstance(network, SliceNetwork)
-        assert isinstance(own, SliceNetwork)
         for stage, (near, fixed) in enumerate(zip(network.near, own.near, strict=True), 1):
             assert isinstance(near, nn.Conv2d)
             _affine(kept_taps(near, network.pattern, stage), near.bias, fixed)

@@ -22,11 +22,10 @@ from torch import Tensor
 
 from manypath import checkpoint
 from manypath.errors import CheckpointError
-from manypath.model import MPAModel
 from manypath.multipath.routing import LOW
 from manypath.tinylic.config import PUBLISHED_SIDES, TINYLIC, TinyLICConfig
 from manypath.tinylic.context import PATTERNS, entropy_widths, scale_table
-from manypath.tinylic.hyper import PyramidHyperSynthesis
+from manypath.tinylic.model import TinyLICNetwork
 
 SMALLEST_GAIN = 2.0**-126  # normal numbers end here
 
@@ -179,14 +178,14 @@ def published_config(tensors: Mapping[str, Tensor]) -> TinyLICConfig:
     return config
 
 
-def load_published(tensors: Mapping[str, Tensor]) -> MPAModel:
+def load_published(tensors: Mapping[str, Tensor]) -> TinyLICNetwork:
     """Make a model from a published state dict.
 
     Raises:
         CheckpointError: a tensor is missing, left over, or not of its shape; the message names it.
     """
     config = published_config(tensors)
-    model = MPAModel(config)
+    model = TinyLICNetwork(config)
     own = dict(model.named_parameters())
     with torch.no_grad():
         for name, pieces in names(config).items():
@@ -201,8 +200,7 @@ def convert(file: str | os.PathLike[str]) -> bytes:
         CheckpointError: see ``read_published`` and ``load_published``.
     """
     model = load_published(read_published(file))
-    assert isinstance(model.h_s, PyramidHyperSynthesis)  # for the type checker: a published model's is
-    return checkpoint.to_bytes(model.config, checkpoint.export(model, model.h_s.prior.tables()))
+    return checkpoint.to_bytes(model.config, checkpoint.export(model, model.hyper_tables()))
 
 
 def _some(found: list[str]) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from manypath.config import ADAPTERS, GROUPS, ModelConfig
+from manypath.config import GROUPS, ModelConfig
 from manypath.errors import ConfigError
+from manypath.quality import LEVELS
 
-MIXERS = ("depthwise", "bottleneck")
+WIDE_RATE_WEIGHTS = tuple(18.0 * (0.025 / 18.0) ** (level / (LEVELS - 1)) for level in range(LEVELS))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,11 +21,12 @@ class EdgeConfig(ModelConfig):
         analysis_depths: multi-path blocks in each of the analysis' three groups.
         synthesis_depths: multi-path blocks in each of the synthesis' three groups.
         coarse_depth: single-path blocks at 1/16 on either side.
-        mixer: how a block looks at its neighbours, one of ``MIXERS``.
         features: width of the hyper-synthesis' output (F).
         context_width: hidden width of each context step.
         stages: spatial passes per slice, 1 (all positions) or 2 (checkerboard).
-        main_adapter: shape of what the synthesis' main path adds to the MLPs that it shares with adapters; or empty.
+        detail_channels: the last latent channels, those of a linear branch from pixels to pixels; 0 for none.
+        hyper_levels: sets of probability tables of the hyper-latent: 1 for all qualities, or one a level.
+        refined: whether hyper features are added to the other latents on their way into the synthesis.
     """
 
     FAMILY: ClassVar[str] = "edge"
@@ -33,21 +35,30 @@ class EdgeConfig(ModelConfig):
     analysis_depths: tuple[int, int, int]
     synthesis_depths: tuple[int, int, int]
     coarse_depth: int
-    mixer: str
     features: int
     context_width: int
     stages: tuple[int, ...]
-    main_adapter: str = ""
+    detail_channels: int = 0
+    hyper_levels: int = 1
+    refined: bool = False
+
+    @property
+    def coarse_channels(self) -> int:
+        """Return the width of the latent that the blocks make and read: all but the detail branch's."""
+        return self.latent_channels - self.detail_channels
 
     def __post_init__(self) -> None:
         """Check the parts against each other; see ``ModelConfig``."""
         super().__post_init__()
-        if self.mixer not in MIXERS:
-            raise ConfigError(f"mixer must be one of {', '.join(MIXERS)}; got {self.mixer!r}")
+        if not 0 <= self.detail_channels < self.latent_channels:
+            raise ConfigError(
+                f"detail_channels must be from 0 to less than latent_channels={self.latent_channels}; "
+                f"got {self.detail_channels}"
+            )
+        if self.hyper_levels not in {1, LEVELS}:
+            raise ConfigError(f"hyper_levels must be 1 or {LEVELS}; got {self.hyper_levels}")
         if len(self.stages) != len(self.slices) or not set(self.stages) <= {1, 2}:
             raise ConfigError(f"stages must give 1 or 2 for each of {len(self.slices)} slices; got {self.stages}")
-        if self.main_adapter and self.main_adapter not in ADAPTERS:
-            raise ConfigError(f"main_adapter must be one of {', '.join(ADAPTERS)}, or empty; got {self.main_adapter!r}")
         for depths in (self.analysis_depths, self.synthesis_depths):
             if len(tuple(depths)) != GROUPS:
                 raise ConfigError(f"analysis_depths and synthesis_depths need {GROUPS} groups each; got {depths}")
@@ -61,26 +72,12 @@ EDGE = EdgeConfig(
     analysis_depths=(1, 1, 2),
     synthesis_depths=(2, 2, 1),
     coarse_depth=2,
-    mixer="depthwise",
     features=128,
     context_width=192,
     slices=(16, 48, 128),
     stages=(2, 2, 1),
 )
-EDGE_SMALL = dataclasses.replace(
-    EDGE,
-    name="edge-small",
-    channels=96,
-    latent_channels=128,
-    hyper_channels=32,
-    analysis_depths=(1, 1, 1),
-    synthesis_depths=(1, 1, 1),
-    coarse_depth=1,
-    features=96,
-    context_width=128,
-    slices=(16, 112),
-    stages=(2, 1),
-)
+
 TINY = dataclasses.replace(
     EDGE,
     name="tiny",
@@ -95,3 +92,5 @@ TINY = dataclasses.replace(
     slices=(8, 24),
     stages=(2, 1),
 )
+
+PRESETS = (EDGE, TINY)

@@ -31,6 +31,7 @@ from manypath.edge.integer import (
 from manypath.entropy.rounding import clamp_through, round_through
 from manypath.entropy.schedule import Step, Visitor, at, schedule
 from manypath.entropy.tables import SCALE_MAX, SCALE_MIN, SCALES
+from manypath.multipath.layers import Layers
 
 MEAN_BITS = 4  # means and y_hat are multiples of 1/16
 MEAN_BOUNDS = (-(2**18), 2**18)  # in 1/16
@@ -105,13 +106,11 @@ def _added(x: Tensor, more: Tensor, weight: Tensor) -> Tensor:
 class ContextModel(nn.Module):
     """The schedule's networks and the tables that carry them across qualities."""
 
-    SKIPS = True  # symbols of the smallest scale are zero by agreement
-
     def __init__(self, config: EdgeConfig) -> None:
         super().__init__()
         latent = config.latent_channels
         self.schedule = schedule(config.slices, config.stages)
-        self.steps = nn.ModuleList(ContextStep(config, step) for step in self.schedule)
+        self.steps: Layers[ContextStep] = Layers(ContextStep(config, step) for step in self.schedule)
         self.seen_gain = IntegerGain(latent)  # y_hat -> what later steps see
         self.mean_gain = IntegerGain(latent)  # a step's output -> a mean
         self.index_offset = IntegerOffset(latent, bits=0)

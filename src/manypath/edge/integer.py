@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from manypath.entropy.rounding import round_through
 from manypath.errors import CheckpointError
 from manypath.levels import Gain, interpolate
+from manypath.network import StoredLayer
 from manypath.quality import QUALITY_CODES
 
 FRACTION = 5  # fractional bits of activations: steps of 1/32
@@ -34,13 +35,15 @@ def on_grid(x: Tensor, bounds: tuple[int, int]) -> Tensor:
     return torch.clamp(round_through(x), *bounds)
 
 
-class IntegerAffine(nn.Module):
+class IntegerAffine(StoredLayer):
     """A linear or depthwise layer with int8 weights; what the two share: quantising, freezing, loading.
 
     Attributes:
         weight: float [out, ...], trained; replaced by its integers when frozen.
         bias: float [out].
     """
+
+    STORED = ("weight", "shift", "bias")
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -67,7 +70,7 @@ class IntegerAffine(nn.Module):
         bias_unit = unit * 2.0**FRACTION
         return weight, round_through(self.bias * bias_unit) / bias_unit
 
-    def integers(self) -> dict[str, Tensor]:
+    def stored(self) -> dict[str, Tensor]:
         """Return what a released checkpoint stores: int8 weight, int8 shift, int32 bias."""
         shift = self._shift()
         unit = torch.exp2(shift)
@@ -79,7 +82,7 @@ class IntegerAffine(nn.Module):
             "bias": (bias * unit * 2.0**FRACTION).to(torch.int32),
         }
 
-    def load_integers(self, weight: Tensor, shift: Tensor, bias: Tensor) -> None:
+    def load_stored(self, weight: Tensor, shift: Tensor, bias: Tensor) -> None:
         """Freeze the layer to stored integers.
 
         Raises:
@@ -149,11 +152,13 @@ def mantissa(x: Tensor) -> Tensor:
     return torch.ldexp(torch.round(fraction * 2**MANTISSA_BITS), exponent - MANTISSA_BITS)
 
 
-class IntegerGain(nn.Module):
+class IntegerGain(StoredLayer):
     """A positive factor per quality code and channel with 8 significant bits.
 
     In training it comes from a ``Gain``; frozen it is a table, float32 [225, channels], never computed again.
     """
+
+    STORED = ("table",)
 
     def __init__(self, channels: int, log2_start: float = 0.0) -> None:
         super().__init__()
@@ -168,27 +173,28 @@ class IntegerGain(nn.Module):
         value: Tensor = self.gain(code)
         return value + (mantissa(value) - value).detach()
 
-    def integers(self) -> dict[str, Tensor]:
-        """Return the table as a released checkpoint stores it."""
-        if self.table.numel():
-            return {"table": self.table}
+    def stored(self) -> dict[str, Tensor]:
+        """Return the table, bfloat16: it has 8 significant bits, so nothing is lost."""
         with torch.no_grad():
-            return {"table": self(torch.arange(QUALITY_CODES, device=self.gain.log2.device))}
+            return {"table": self(torch.arange(QUALITY_CODES, device=self.gain.log2.device)).to(torch.bfloat16)}
 
-    def load_integers(self, table: Tensor) -> None:
+    def load_stored(self, table: Tensor) -> None:
         """Freeze to a stored table.
 
         Raises:
             CheckpointError: another shape, or factors that are not positive with 8 significant bits.
         """
         expected = (QUALITY_CODES, self.gain.log2.shape[1])
+        table = table.float()
         if tuple(table.shape) != expected or not bool((table > 0).all()) or not torch.equal(mantissa(table), table):
             raise CheckpointError(f"gain table: expected {expected} positive factors of 8 bits")
         self.table = table.to(self.gain.log2.device)
 
 
-class IntegerOffset(nn.Module):
+class IntegerOffset(StoredLayer):
     """An offset per quality code and channel in multiples of 2^-bits, linear between levels."""
+
+    STORED = ("table",)
 
     def __init__(self, channels: int, bits: int = FRACTION) -> None:
         super().__init__()
@@ -203,21 +209,19 @@ class IntegerOffset(nn.Module):
             return self.table[code]
         return round_through(interpolate(self.gain.log2, code) * 2.0**self.bits) / 2.0**self.bits
 
-    def integers(self) -> dict[str, Tensor]:
-        """Return the table as a released checkpoint stores it."""
-        if self.table.numel():
-            return {"table": self.table}
+    def stored(self) -> dict[str, Tensor]:
+        """Return the table counted in multiples of 2^-bits, int16."""
         with torch.no_grad():
-            return {"table": self(torch.arange(QUALITY_CODES, device=self.gain.log2.device))}
+            table = self(torch.arange(QUALITY_CODES, device=self.gain.log2.device))
+        return {"table": (table * 2.0**self.bits).to(torch.int16)}
 
-    def load_integers(self, table: Tensor) -> None:
+    def load_stored(self, table: Tensor) -> None:
         """Freeze to a stored table.
 
         Raises:
-            CheckpointError: another shape, or offsets off their grid.
+            CheckpointError: another shape, or no integers.
         """
-        unit = 2.0**self.bits
         expected = (QUALITY_CODES, self.gain.log2.shape[1])
-        if tuple(table.shape) != expected or not torch.equal(torch.round(table * unit), table * unit):
-            raise CheckpointError(f"offset table: expected {expected} multiples of 1/{int(unit)}")
-        self.table = table.to(self.gain.log2.device)
+        if tuple(table.shape) != expected or table.is_floating_point():
+            raise CheckpointError(f"offset table: expected {expected} integers, got {list(table.shape)} {table.dtype}")
+        self.table = table.to(self.gain.log2.device).float() / 2.0**self.bits

@@ -12,15 +12,18 @@ untrained transforms are linear; ``linear_start`` in the lab sets them to a bloc
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import torch
 from torch import Tensor, nn
 
 from manypath.edge.config import EdgeConfig
-from manypath.errors import ConfigError
 from manypath.geometry import LATENT_PIXELS, TOKEN_PIXELS, padded
 from manypath.image import from_tokens, to_tokens
 from manypath.multipath.blocks import Group, Kit
-from manypath.multipath.layers import Branch, PathMLP, conv_nhwc, leaky, zeroed
+from manypath.multipath.layers import Branch, Layers, PathMLP, conv_nhwc, leaky, zeroed
 from manypath.multipath.routing import LOW, Predictor, Routing, Scope, Trace
+from manypath.network import SynthesisTransform, Transform
 
 
 class DepthwiseMixer(Branch):
@@ -37,87 +40,83 @@ class DepthwiseMixer(Branch):
         return conv_nhwc(self.spatial, leaky(self.expand(x)))
 
 
-class BottleneckMixer(Branch):
-    """1x1 to half the width, dense 3x3, 1x1 back (ELIC's residual bottleneck). Starts as zero."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.reduce = nn.Linear(channels, channels // 2)
-        self.spatial = nn.Conv2d(channels // 2, channels // 2, 3, padding=1)
-        self.project = zeroed(nn.Linear(channels // 2, channels))
-
-    def hidden(self, x: Tensor) -> Tensor:
-        """Everything before the last layer."""
-        return leaky(conv_nhwc(self.spatial, leaky(self.reduce(x))))
-
-
-def make_mixer(kind: str, channels: int) -> DepthwiseMixer | BottleneckMixer:
-    """Return the mixer called ``kind``.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
-    if kind == "depthwise":
-        return DepthwiseMixer(channels)
-    if kind == "bottleneck":
-        return BottleneckMixer(channels)
-    raise ConfigError(f"no mixer is called {kind!r}")
-
-
-def edge_kit(mixer: str) -> Kit:
-    """Return the kit of an edge model with the mixer of that name."""
-    return Kit(lambda channels: make_mixer(mixer, channels), PathMLP, Predictor, Scope.WINDOW, skip=False)
+KIT = Kit(DepthwiseMixer, PathMLP, Predictor, Scope.WINDOW, skip=False)
 
 
 def _coarse(config: EdgeConfig) -> Group:
-    return Group(config.latent_channels, config.coarse_depth, edge_kit(config.mixer), {})
+    return Group(config.coarse_channels, config.coarse_depth, KIT, {})
 
 
-class Analysis(nn.Module):
+class Analysis(Transform):
     """g_a: picture [B, H, W, 3] in [0, 1], sides multiples of 64 -> y [B, H/16, W/16, M]."""
 
     def __init__(self, config: EdgeConfig) -> None:
         super().__init__()
         self.embed = nn.Linear(3 * TOKEN_PIXELS**2, config.channels)
-        self.groups = nn.ModuleList(
-            Group(config.channels, depth, edge_kit(config.mixer), {LOW: "bottleneck"})
-            for depth in config.analysis_depths
+        self.groups: Layers[Group] = Layers(
+            Group(config.channels, depth, KIT, {LOW: "bottleneck"}) for depth in config.analysis_depths
         )
-        self.merge = nn.Linear(4 * config.channels, config.latent_channels)
+        self.merge = nn.Linear(4 * config.channels, config.coarse_channels)
         self.coarse = _coarse(config)
+        self.detail: nn.Linear | None = None  # a linear branch beside the blocks, always in float32
+        if config.detail_channels:
+            self.detail = nn.Linear(3 * LATENT_PIXELS**2, config.detail_channels, bias=False)
 
     def forward(self, x: Tensor, code: Tensor, routing: Routing, trace: Trace | None = None) -> Tensor:
         """Return y, before the gain."""
-        tokens = self.embed(to_tokens((x - 0.5).to(self.embed.weight.dtype), TOKEN_PIXELS))  # [B, H/8, W/8, C]
+        x = x - 0.5
+        tokens = self.embed(to_tokens(x.to(self.embed.weight.dtype), TOKEN_PIXELS))  # [B, H/8, W/8, C]
         for group in self.groups:
             tokens = group(tokens, code, routing, trace)
-        y: Tensor = self.coarse(self.merge(to_tokens(tokens, 2)), code, None, None)  # [B, H/16, W/16, M]
-        return y
+        y: Tensor = self.coarse(self.merge(to_tokens(tokens, 2)), code, None, None)  # [B, H/16, W/16, M or less]
+        if self.detail is None:
+            return y
+        with torch.autocast(x.device.type, enabled=False):  # symbols of high qualities need more than 8 bits
+            detail = self.detail(to_tokens(x.float(), LATENT_PIXELS))
+        return torch.cat((y.float(), detail), -1)  # [B, H/16, W/16, M]
 
 
-class Synthesis(nn.Module):
+class Shared(NamedTuple):
+    """What all paths of a synthesis have in common: tokens [B, 2h, 2w, C], and the detail branch's picture."""
+
+    tokens: Tensor
+    detail: Tensor | None
+
+
+class Synthesis(SynthesisTransform):
     """g_s: y_hat after the inverse gain [B, h, w, M] -> picture [B, 16h, 16w, 3], not clamped."""
 
     def __init__(self, config: EdgeConfig) -> None:
         super().__init__()
         sides = dict(config.sides)
         self.coarse = _coarse(config)
-        self.split = nn.Linear(config.latent_channels, 4 * config.channels)
-        self.groups = nn.ModuleList(
-            Group(config.channels, depth, edge_kit(config.mixer), sides, config.main_adapter)
-            for depth in config.synthesis_depths
+        self.split = nn.Linear(config.coarse_channels, 4 * config.channels)
+        self.groups: Layers[Group] = Layers(
+            Group(config.channels, depth, KIT, sides) for depth in config.synthesis_depths
         )
         self.paint = nn.Linear(config.channels, 3 * TOKEN_PIXELS**2)
+        self.coarse_channels = config.coarse_channels
+        self.detail: nn.Linear | None = None
+        if config.detail_channels:
+            self.detail = nn.Linear(config.detail_channels, 3 * LATENT_PIXELS**2, bias=False)
 
-    def shared(self, y: Tensor, code: Tensor) -> Tensor:
-        """What all paths have in common: y -> tokens [B, 2h, 2w, C]."""
-        return from_tokens(self.split(self.coarse(y.to(self.split.weight.dtype), code, None, None)), 2)
+    def shared(self, y: Tensor, code: Tensor) -> Shared:
+        """What all paths have in common, of y."""
+        coarse = y[..., : self.coarse_channels].to(self.split.weight.dtype)
+        tokens = from_tokens(self.split(self.coarse(coarse, code, None, None)), 2)
+        if self.detail is None:
+            return Shared(tokens, None)
+        with torch.autocast(y.device.type, enabled=False):
+            squares = self.detail(y[..., self.coarse_channels :].float())
+        return Shared(tokens, from_tokens(squares, LATENT_PIXELS))
 
-    def forward(self, tokens: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None = None) -> Tensor:
-        """One path's picture from the shared tokens."""
+    def forward(self, shared: Shared, code: Tensor, routing: Routing | None, trace: Trace | None = None) -> Tensor:
+        """One path's picture from what all have in common."""
+        tokens, detail = shared
         for group in self.groups:
             tokens = group(tokens, code, routing, trace)
-        return from_tokens(self.paint(tokens), TOKEN_PIXELS) + 0.5
+        picture = from_tokens(self.paint(tokens), TOKEN_PIXELS) + 0.5
+        return picture if detail is None else detail + picture  # float32, whatever the blocks compute in
 
 
 class HyperAnalysis(nn.Module):

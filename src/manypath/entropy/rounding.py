@@ -8,19 +8,21 @@ from torch import Tensor
 
 class _RoundThrough(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
-        return torch.round(x)
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, kept: Tensor | None) -> Tensor:
+        rounded = torch.round(x)
+        return rounded if kept is None else rounded * kept
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:
-        return grad
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None
 
 
-def round_through(x: Tensor) -> Tensor:
-    """Round half to even; the gradient passes unchanged."""
+def round_through(x: Tensor, kept: Tensor | None = None) -> Tensor:
+    """Round half to even, to 0 where ``kept`` is given and false; the gradient passes unchanged."""
     if not torch.is_grad_enabled():
-        return torch.round(x)
-    out: Tensor = _RoundThrough.apply(x)  # type: ignore[no-untyped-call]
+        rounded = torch.round(x)
+        return rounded if kept is None else rounded * kept
+    out: Tensor = _RoundThrough.apply(x, kept)  # type: ignore[no-untyped-call]
     return out
 
 

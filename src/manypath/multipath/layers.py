@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import ItemsView, Iterator
+from typing import TYPE_CHECKING, Generic, TypeVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,8 +12,27 @@ from torch import Tensor, nn
 from manypath.config import SIDE_WIDTHS
 from manypath.errors import ConfigError
 
+Kind = TypeVar("Kind", bound=nn.Module)
 SLOPE = 0.1  # of every leaky ReLU in the transforms
 PIECE = 1024  # tokens that a CPU takes through several operations at a time: 1 MB at 256 channels
+
+
+class Layers(nn.ModuleList, Generic[Kind]):
+    """A list of layers of one kind, which the type checker knows."""
+
+    if TYPE_CHECKING:
+
+        def __iter__(self) -> Iterator[Kind]: ...
+        def __getitem__(self, index: int) -> Kind: ...  # type: ignore[override]
+
+
+class NamedLayers(nn.ModuleDict, Generic[Kind]):
+    """Layers of one kind by name, which the type checker knows."""
+
+    if TYPE_CHECKING:
+
+        def __getitem__(self, name: str) -> Kind: ...
+        def items(self) -> ItemsView[str, Kind]: ...  # noqa: D102
 
 
 def leaky(x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from manypath.config import GROUPS, ModelConfig
 from manypath.errors import ConfigError
 
-PATTERNS = {"all": 1, "odd-even": 2, "even-odd": 2, "quarters": 4}  # spatial passes of a slice of the published context
+PASSES = {"all": 1, "odd-even": 2, "even-odd": 2, "quarters": 4}  # over a slice's positions, by its pattern
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class TinyLICConfig(ModelConfig):
         head: channels of one attention head.
         window: side of the attention's window in the transforms, tokens, odd.
         hyper_window: the same in the hyper-transforms.
-        patterns: how each slice's positions are shared out to passes, of ``PATTERNS``.
+        patterns: how each slice's positions are shared out to passes, of ``PASSES``.
         integer: whether the entropy parameters are integers, made of a trained model's floats.
     """
 
@@ -49,8 +49,8 @@ class TinyLICConfig(ModelConfig):
                 raise ConfigError(f"every width must be a multiple of 16 and of head={self.head}; got {width}")
         if not (self.window % 2 and self.hyper_window % 2):
             raise ConfigError(f"window and hyper_window must be odd; got {self.window} and {self.hyper_window}")
-        if len(self.patterns) != len(self.slices) or not set(self.patterns) <= set(PATTERNS):
-            raise ConfigError(f"patterns must name one of {', '.join(PATTERNS)} a slice; got {self.patterns}")
+        if len(self.patterns) != len(self.slices) or not set(self.patterns) <= set(PASSES):
+            raise ConfigError(f"patterns must name one of {', '.join(PASSES)} a slice; got {self.patterns}")
 
 
 TINYLIC = TinyLICConfig(
@@ -77,3 +77,5 @@ TINYLIC_TINY = dataclasses.replace(
     slices=(3, 6, 9, 14),
 )
 PUBLISHED_SIDES = (("mse", "inverted"), ("classification", "bottleneck"), ("segmentation", "bottleneck"))
+
+PRESETS = (TINYLIC, TINYLIC_TINY)

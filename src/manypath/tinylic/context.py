@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from manypath.entropy.rounding import clamp_through
 from manypath.entropy.schedule import Visitor, schedule
 from manypath.entropy.tables import SCALE_MIN, SCALES, Tables, gaussian_row, stack
-from manypath.multipath.layers import conv_nhwc
+from manypath.multipath.layers import Layers, conv_nhwc
 from manypath.tinylic.config import TinyLICConfig
 from manypath.tinylic.fixed_point import UNIT, FixedConv, FixedGelu, FixedLinear
 
@@ -115,7 +115,7 @@ def _convolve(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 class SliceNetwork(nn.Module):
-    """One slice's networks but for what all slices read from the features, which ``MultistageContext`` holds.
+    """One slice's networks but for what all slices read from the features, which ``ContextModel`` holds.
 
     Attributes:
         near: the masked convolutions of the second and later passes.
@@ -197,10 +197,8 @@ def entropy_widths(width: int, pattern: str) -> tuple[int, int]:
     return 2 * width, 2 * width
 
 
-class MultistageContext(nn.Module):
+class ContextModel(nn.Module):
     """The schedule's networks; ``walk`` is the only way through them."""
-
-    SKIPS = False  # every symbol is coded, as in the published streams
 
     def __init__(self, config: TinyLICConfig) -> None:
         super().__init__()
@@ -213,25 +211,18 @@ class MultistageContext(nn.Module):
         self.features_conv = _conv(features, sum(config.slices), 5, integer=integer)
         self.features_hidden = _linear(features, sum(widths), integer=integer)
         starts = [sum(config.slices[:number]) for number in range(len(config.slices))]
-        self.slices = nn.ModuleList(
+        self.slices: Layers[SliceNetwork] = Layers(
             SliceNetwork(*own, integer=integer) for own in zip(starts, config.slices, config.patterns, strict=True)
         )
         self.gelu = FixedGelu() if integer else None
 
-    def walk(self, features: Tensor, code: Tensor, visit: Visitor) -> Tensor:
+    def walk(self, features: Tensor, visit: Visitor) -> Tensor:
         """Visit each step in order and return y_hat, float32 [B, h, w, M].
 
         Args:
             features: from the hyper-synthesis, [B, h, w, 2M].
-            code: quality codes; not used, the context lives in the gained domain.
-            visit: turns means and scale indexes into y_hat at the step's positions.
+            visit: turns means and standard deviations into y_hat at the step's positions.
         """
-        return self.walk_scales(
-            features, lambda step, where, means, scales: visit(step, where, means, scale_index(scales))
-        )
-
-    def walk_scales(self, features: Tensor, visit: Visitor) -> Tensor:
-        """Walk as ``walk`` does, with standard deviations in place of their indexes."""
         b, h, w, _ = features.shape
         gelu: Activation = F.gelu if self.gelu is None else self.gelu
         convolved = torch.split(_convolve(self.features_conv, features), self.splits, -1)
@@ -240,7 +231,6 @@ class MultistageContext(nn.Module):
         first = own = features.new_zeros(0)
         for step in self.schedule:
             network = self.slices[step.slice]
-            assert isinstance(network, SliceNetwork)  # for the type checker
             if step.stage == 0:
                 seen = torch.cat(decoded, -1).view(b, h, w, -1) if decoded else None
                 first = hidden[step.slice] + network.channel(convolved[step.slice], seen, gelu)
@@ -254,6 +244,12 @@ class MultistageContext(nn.Module):
             if step.stage == step.stages - 1:
                 decoded.append(own)
         return torch.cat(decoded, -1).view(b, h, w, -1).float()
+
+    def start_scales(self, scale: float) -> None:
+        """Let an untrained context say that every latent has this standard deviation, more or less."""
+        for network in self.slices:
+            assert isinstance(network.output, nn.Linear)  # integers are made of a model that was trained
+            network.output.bias[: network.width].fill_(scale)
 
 
 @functools.lru_cache(maxsize=8)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from manypath.entropy.rounding import round_through
+from manypath.multipath.layers import Layers
 from manypath.tinylic.config import TinyLICConfig
 from manypath.tinylic.fixed_point import (
     FixedConstant,
@@ -103,13 +104,11 @@ class FixedHyperSynthesis(nn.Module):
         width = config.hyper_channels
         self.medians = FixedConstant(width)
         self.input_gain = FixedGain(width)
-        self.groups = nn.ModuleList(
-            nn.ModuleList(
-                FixedBlock(width, 2 * width, config.head, config.hyper_window) for _ in range(config.hyper_depth)
-            )
+        self.groups: Layers[Layers[FixedBlock]] = Layers(
+            Layers(FixedBlock(width, 2 * width, config.head, config.hyper_window) for _ in range(config.hyper_depth))
             for _ in range(2)
         )
-        self.ups = nn.ModuleList(FixedUp(width, outputs) for outputs in (width, 2 * config.latent_channels))
+        self.ups: Layers[FixedUp] = Layers(FixedUp(width, outputs) for outputs in (width, 2 * config.latent_channels))
         self.gelu = FixedGelu()
         self.exp = FixedExp()
 
@@ -122,7 +121,6 @@ class FixedHyperSynthesis(nn.Module):
         """Return the features for quality codes int64 [B], or [1] for all."""
         x = on_grid((symbols.double() + self.medians.value) * self.input_gain(code))
         for group, up in zip(self.groups, self.ups, strict=True):
-            assert isinstance(group, nn.ModuleList)  # for the type checker
             made = x
             for block in group:
                 made = block(made, code, self.gelu, self.exp)

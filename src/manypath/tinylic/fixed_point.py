@@ -12,13 +12,13 @@ a number: a GPU multiplies by its reciprocal.
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manypath.errors import CheckpointError
+from manypath.network import StoredLayer
 from manypath.quality import QUALITY_CODES
 
 FRACTION = 12  # bits of a value behind the point
@@ -45,7 +45,7 @@ def _parameter(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.zeros(shape, dtype=torch.float64), requires_grad=False)
 
 
-class FixedAffine(nn.Module):
+class FixedAffine(StoredLayer):
     """Weights [outputs, inputs], whatever they multiply; what linear layers and convolutions share.
 
     Attributes:
@@ -54,7 +54,7 @@ class FixedAffine(nn.Module):
         bias: multiples of 2^-(shift + 12), float64 [outputs].
     """
 
-    STORED: ClassVar[tuple[str, ...]] = ("weight", "shift", "bias")
+    STORED = ("weight", "shift", "bias")
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -77,13 +77,13 @@ class FixedAffine(nn.Module):
             raise CheckpointError("a layer's weights are too large for fixed point")
         unit = torch.exp2(shift)
         given = torch.zeros_like(shift) if bias is None else bias.detach().double()
-        self.load_integers(
+        self.load_stored(
             weight=torch.round(flat * unit[:, None]).to(torch.int32),
             shift=shift.to(torch.int8),
             bias=torch.round(given * unit * UNIT).to(torch.int64),
         )
 
-    def integers(self) -> dict[str, Tensor]:
+    def stored(self) -> dict[str, Tensor]:
         """Return what a released checkpoint stores: int32 weight, int8 shift, int64 bias."""
         unit = torch.exp2(self.shift)
         return {
@@ -92,7 +92,7 @@ class FixedAffine(nn.Module):
             "bias": (self.bias * unit * UNIT).to(torch.int64),
         }
 
-    def load_integers(self, weight: Tensor, shift: Tensor, bias: Tensor) -> None:
+    def load_stored(self, weight: Tensor, shift: Tensor, bias: Tensor) -> None:
         """Take stored integers.
 
         Raises:
@@ -167,10 +167,10 @@ class FixedUp(FixedAffine):
         return on_grid(out[:, 1:, 1:] + self.bias)
 
 
-class FixedGain(nn.Module):
+class FixedGain(StoredLayer):
     """A positive factor of 16 significant bits per quality code and channel, [225, channels], as a table."""
 
-    STORED: ClassVar[tuple[str, ...]] = ("table",)
+    STORED = ("table",)
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -185,13 +185,13 @@ class FixedGain(nn.Module):
         """Take the gains of every code, [225, channels]."""
         fraction, exponent = torch.frexp(gains.detach().double())
         rounded = torch.ldexp(torch.round(fraction * 2**GAIN_BITS), exponent - GAIN_BITS)
-        self.load_integers(rounded.clamp(2.0**-126, 2.0**64).float())
+        self.load_stored(rounded.clamp(2.0**-126, 2.0**64).float())
 
-    def integers(self) -> dict[str, Tensor]:
+    def stored(self) -> dict[str, Tensor]:
         """Return the table, float32: 16 bits, so nothing is lost."""
         return {"table": self.table.float()}
 
-    def load_integers(self, table: Tensor) -> None:
+    def load_stored(self, table: Tensor) -> None:
         """Take a stored table.
 
         Raises:
@@ -205,10 +205,10 @@ class FixedGain(nn.Module):
         self.table.copy_(value)
 
 
-class FixedConstant(nn.Module):
+class FixedConstant(StoredLayer):
     """Values by themselves: float64 multiples of 2^-12."""
 
-    STORED: ClassVar[tuple[str, ...]] = ("value",)
+    STORED = ("value",)
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
@@ -216,13 +216,13 @@ class FixedConstant(nn.Module):
 
     def quantise(self, value: Tensor) -> None:
         """Take floats."""
-        self.load_integers((on_grid(value.detach().double().clone()) * UNIT).to(torch.int32))
+        self.load_stored((on_grid(value.detach().double().clone()) * UNIT).to(torch.int32))
 
-    def integers(self) -> dict[str, Tensor]:
+    def stored(self) -> dict[str, Tensor]:
         """Return the values counted in steps, int32."""
         return {"value": (self.value * UNIT).to(torch.int32)}
 
-    def load_integers(self, value: Tensor) -> None:
+    def load_stored(self, value: Tensor) -> None:
         """Take stored values.
 
         Raises:
@@ -233,21 +233,21 @@ class FixedConstant(nn.Module):
         self.value.copy_(value.double() / UNIT)
 
 
-class Lookup(nn.Module):
+class Lookup(StoredLayer):
     """A function of one value by its table, whole numbers in float64 [65536]: whoever looks it up gets the same."""
 
-    STORED: ClassVar[tuple[str, ...]] = ("table",)
+    STORED = ("table",)
 
     def __init__(self) -> None:
         super().__init__()
         self.table: Tensor
         self.register_buffer("table", torch.zeros(TABLE, dtype=torch.float64))
 
-    def integers(self) -> dict[str, Tensor]:
+    def stored(self) -> dict[str, Tensor]:
         """Return the table, int32."""
         return {"table": self.table.to(torch.int32)}
 
-    def load_integers(self, table: Tensor) -> None:
+    def load_stored(self, table: Tensor) -> None:
         """Take a stored table.
 
         Raises:
@@ -265,7 +265,7 @@ class FixedGelu(Lookup):
         """Make the table."""
         points = [(number - HALF) / UNIT for number in range(TABLE)]
         made = [x * 0.5 * math.erfc(-x / math.sqrt(2.0)) for x in points]
-        self.load_integers(torch.tensor([round(y * UNIT) for y in made], dtype=torch.int32))
+        self.load_stored(torch.tensor([round(y * UNIT) for y in made], dtype=torch.int32))
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform float64 values."""
@@ -279,7 +279,7 @@ class FixedExp(Lookup):
     def quantise(self) -> None:
         """Make the table."""
         made = [round(math.exp(-number / UNIT) * 2**EXP_BITS) for number in range(TABLE)]
-        self.load_integers(torch.tensor(made, dtype=torch.int32))
+        self.load_stored(torch.tensor(made, dtype=torch.int32))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return exp(x) * 2^24, whole numbers."""
@@ -295,6 +295,3 @@ def fixed_norm(x: Tensor) -> Tensor:
     variance = (centred * centred).sum(-1, keepdim=True).double()
     count = torch.full_like(variance, channels * UNIT**2)
     return on_grid(centred.double() / torch.sqrt(variance / count + NORM_EPSILON) * (1 / UNIT))
-
-
-FIXED_LAYERS = (FixedAffine, FixedGain, FixedConstant, Lookup)

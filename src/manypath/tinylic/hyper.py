@@ -1,15 +1,4 @@
-"""The published transforms: convolutions between groups of attention blocks at falling resolution, NHWC throughout.
-
-::
-
-    g_a  picture -/2-> group -/2-> group -/2-> group -/2-> coarse blocks -> y          [B, H/16, W/16, M]
-    g_s  y_hat -> coarse blocks -x2-> group -x2-> group -x2-> group -x2-> picture
-    h_a  y * gain -/2-> blocks -/2-> blocks -> z                                       [B, H/64, W/64, K]
-    h_s  z_hat -> blocks -x2-> blocks -x2-> features                                   [B, H/16, W/16, 2M]
-
-The groups are those of ``transforms``, with another mixer, MLP, predictor and scope: routing is over the whole picture
-(over a strip of it, where a picture is cut into strips). Source: MPA section 3.1.
-"""
+"""The published hyper-transforms: attention blocks between a latent and its hyper-latent; see ``transforms``."""
 
 from __future__ import annotations
 
@@ -19,22 +8,22 @@ from torch import Tensor, nn
 from manypath.entropy.rounding import round_through
 from manypath.levels import Gain
 from manypath.multipath.blocks import Group
-from manypath.multipath.layers import conv_nhwc
+from manypath.multipath.layers import Layers, conv_nhwc
 from manypath.tinylic.config import TinyLICConfig
-from manypath.tinylic.layers import picture_kit
+from manypath.tinylic.layers import published_kit
 from manypath.tinylic.prior import FactorizedPrior
-from manypath.tinylic.transforms import _down, _up
+from manypath.tinylic.transforms import doubling, halving
 
 
-class PyramidHyperAnalysis(nn.Module):
+class HyperAnalysis(nn.Module):
     """h_a: y after the gain [B, h, w, M] -> z [B, h/4, w/4, K]."""
 
     def __init__(self, config: TinyLICConfig) -> None:
         super().__init__()
-        kit = picture_kit(config.head, config.hyper_window)
+        kit = published_kit(config.head, config.hyper_window)
         width = config.hyper_channels
-        self.downs = nn.ModuleList(_down(inputs, width) for inputs in (config.latent_channels, width))
-        self.groups = nn.ModuleList(Group(width, config.hyper_depth, kit, {}) for _ in range(2))
+        self.downs: Layers[nn.Conv2d] = Layers(halving(inputs, width) for inputs in (config.latent_channels, width))
+        self.groups: Layers[Group] = Layers(Group(width, config.hyper_depth, kit, {}) for _ in range(2))
 
     def forward(self, y: Tensor, code: Tensor) -> Tensor:
         """Return z, before the hyper gain."""
@@ -43,19 +32,20 @@ class PyramidHyperAnalysis(nn.Module):
         return y
 
 
-class PyramidHyperSynthesis(nn.Module):
+class HyperSynthesis(nn.Module):
     """h_s: the hyper-latent's symbols [B, h/4, w/4, K] -> features [B, h, w, 2M]; holds the prior they stand on."""
 
     BOUND = 2**15 - 1  # |symbol|, as far as the container's checksum goes
 
     def __init__(self, config: TinyLICConfig) -> None:
         super().__init__()
-        kit = picture_kit(config.head, config.hyper_window)
+        kit = published_kit(config.head, config.hyper_window)
         width = config.hyper_channels
         self.prior = FactorizedPrior(width)
         self.input_gain = Gain(width)
-        self.groups = nn.ModuleList(Group(width, config.hyper_depth, kit, {}) for _ in range(2))
-        self.ups = nn.ModuleList(_up(width, outputs) for outputs in (width, 2 * config.latent_channels))
+        self.groups: Layers[Group] = Layers(Group(width, config.hyper_depth, kit, {}) for _ in range(2))
+        widths = (width, 2 * config.latent_channels)
+        self.ups: Layers[nn.ConvTranspose2d] = Layers(doubling(width, outputs) for outputs in widths)
 
     def symbols(self, z: Tensor) -> Tensor:
         """Return z, after the hyper gain, as whole numbers around the prior's medians."""

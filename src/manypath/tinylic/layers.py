@@ -95,7 +95,7 @@ class PicturePredictor(Predictor):
         return logits[..., 0]
 
 
-def picture_kit(head: int, window: int) -> Kit:
+def published_kit(head: int, window: int) -> Kit:
     """Return the published kit."""
     mixer = functools.partial(NeighbourhoodMixer, head=head, window=window)
     return Kit(mixer, NormedMLP, PicturePredictor, Scope.PICTURE, skip=True)

@@ -18,34 +18,37 @@ import itertools
 from torch import Tensor, nn
 
 from manypath.multipath.blocks import Group
-from manypath.multipath.layers import conv_nhwc
+from manypath.multipath.layers import Layers, conv_nhwc
 from manypath.multipath.routing import LOW, Routing, Trace
+from manypath.network import SynthesisTransform, Transform
 from manypath.tinylic.config import TinyLICConfig
-from manypath.tinylic.layers import picture_kit
+from manypath.tinylic.layers import published_kit
 
 REACH = 256  # pixels of margin around a strip: attention and convolutions reach 302, of which the last fade out
 
 
-def _down(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
+def halving(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
+    """Return a convolution that halves the resolution."""
     return nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2)
 
 
-def _up(inputs: int, outputs: int, kernel: int = 3) -> nn.ConvTranspose2d:
+def doubling(inputs: int, outputs: int, kernel: int = 3) -> nn.ConvTranspose2d:
+    """Return a transposed convolution that doubles the resolution."""
     return nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, output_padding=1)
 
 
-class PyramidAnalysis(nn.Module):
+class Analysis(Transform):
     """g_a: picture [B, H, W, 3] in [0, 1], sides multiples of 64 -> y [B, H/16, W/16, M]."""
 
     def __init__(self, config: TinyLICConfig) -> None:
         super().__init__()
-        kit = picture_kit(config.head, config.window)
+        kit = published_kit(config.head, config.window)
         widths = (*config.channels, config.latent_channels)
-        self.downs = nn.ModuleList(
-            _down(inputs, outputs, 3 if number else 5)
+        self.downs: Layers[nn.Conv2d] = Layers(
+            halving(inputs, outputs, 3 if number else 5)
             for number, (inputs, outputs) in enumerate(zip((3, *config.channels), widths, strict=True))
         )
-        self.groups = nn.ModuleList(
+        self.groups: Layers[Group] = Layers(
             Group(width, depth, kit, {LOW: "bottleneck"})
             for width, depth in zip(config.channels, config.depths[:3], strict=True)
         )
@@ -59,18 +62,18 @@ class PyramidAnalysis(nn.Module):
         return x
 
 
-class PyramidSynthesis(nn.Module):
+class Synthesis(SynthesisTransform):
     """g_s: y_hat after the inverse gain [B, h, w, M] -> picture [B, 16h, 16w, 3], not clamped."""
 
     def __init__(self, config: TinyLICConfig) -> None:
         super().__init__()
-        kit = picture_kit(config.head, config.window)
+        kit = published_kit(config.head, config.window)
         widths = (config.latent_channels, *reversed(config.channels), 3)
         self.coarse = Group(config.latent_channels, config.depths[3], kit, {})
-        self.ups = nn.ModuleList(
-            _up(inputs, outputs, 5 if outputs == 3 else 3) for inputs, outputs in itertools.pairwise(widths)
+        self.ups: Layers[nn.ConvTranspose2d] = Layers(
+            doubling(inputs, outputs, 5 if outputs == 3 else 3) for inputs, outputs in itertools.pairwise(widths)
         )
-        self.groups = nn.ModuleList(
+        self.groups: Layers[Group] = Layers(
             Group(width, depth, kit, dict(config.sides))
             for width, depth in zip(reversed(config.channels), reversed(config.depths[:3]), strict=True)
         )

@@ -108,4 +108,4 @@ def sources(model: str, qualities: Sequence[float], device: str = "cpu") -> list
 
 
 def _blocks(groups: Sequence[Group]) -> list[Block]:
-    return [block for group in groups for block in group.blocks if isinstance(block, Block)]
+    return [block for group in groups for block in group.blocks]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-DEFAULT_MODELS = ("edge", "edge-small-random", "tinylic/decoder", "bmshj2018-hyperprior", "mbt2018-mean")
+DEFAULT_MODELS = ("edge", "tinylic/decoder", "bmshj2018-hyperprior", "mbt2018-mean")
 PUBLISHED = "tinylic/steps"
 
 _DESCRIPTION = """\
@@ -19,7 +19,7 @@ Show what models cost: parameters, multiply-accumulates per pixel of each stage 
 the main path (rho), milliseconds per stage, and peak memory. A MODEL is
 
   edge, FILE.safetensors   a model that is shipped, or a file
-  PRESET-random            an untrained one: edge, edge-small, tinylic, ...; PRESET-random-sides has three side paths
+  PRESET-random            an untrained one: edge, tinylic, ...; PRESET-random-sides has three side paths
   tinylic/steps            the published network as it was put together, in four steps: tinylic/plain,
                            tinylic/gains, tinylic/encoder, tinylic/decoder
   bmshj2018-hyperprior, mbt2018-mean, mbt2018, cheng2020-anchor

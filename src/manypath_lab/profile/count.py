@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from manypath.entropy.schedule import Step
-from manypath.model import MPAModel
 from manypath.multipath.routing import LOW, Routing, Trace
+from manypath.network import Network
 
 HEIGHT, WIDTH = 192, 192  # pixels; counts per pixel do not depend on it, but for grids narrower than a window
 SHARES = (1.0, 0.5, 0.0)  # of tokens on the main path, where a stage has two
@@ -82,7 +82,7 @@ def kilomacs(work: Callable[[], object]) -> float:
     return total[0] / (HEIGHT * WIDTH * 1000)
 
 
-def parts(model: MPAModel, paths: tuple[str, ...], predictors: bool = False) -> list[Part]:
+def parts(model: Network, paths: tuple[str, ...], predictors: bool = False) -> list[Part]:
     """Return the stages of a model.
 
     Args:
@@ -106,7 +106,7 @@ def parts(model: MPAModel, paths: tuple[str, ...], predictors: bool = False) -> 
         def visit(_step: Step, _where: Tensor, means: Tensor, _indexes: Tensor) -> Tensor:
             return means.clone()
 
-        return model.context.walk(features[0], code, visit)
+        return model.walk(features[0], code, visit)
 
     def paint(path: str, share: float) -> object:
         routing = None if path == MAIN else Routing(path, torch.tensor([share]), exact=True)

@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from manypath import checkpoint
 from manypath.levels import Gain
-from manypath.model import MPAModel
-from manypath.multipath.blocks import Block, Group
+from manypath.multipath.blocks import Group
+from manypath.multipath.layers import NamedLayers
+from manypath.network import Network
+from manypath.testing import random_model
 from manypath.tinylic.config import PUBLISHED_SIDES, TINYLIC
 
 STEPS = {
@@ -41,7 +43,7 @@ def released(step: str) -> checkpoint.Released:
     number = list(STEPS).index(step) if step in STEPS else -1
     if number < 0:
         raise KeyError(step)
-    whole = checkpoint.random_model(TINYLIC.name, sides=PUBLISHED_SIDES if number == len(STEPS) - 1 else ())
+    whole = random_model(TINYLIC.name, sides=PUBLISHED_SIDES if number == len(STEPS) - 1 else ())
     if number < 2:
         _one_path(whole.model)
     if number < 1:
@@ -49,17 +51,16 @@ def released(step: str) -> checkpoint.Released:
     return whole
 
 
-def _one_path(model: MPAModel) -> None:
+def _one_path(model: Network) -> None:
     """Take the side paths of the analysis away."""
     for group in model.g_a.modules():
         if isinstance(group, Group):
-            group.predictors = nn.ModuleDict()
+            group.predictors = NamedLayers()
             for block in group.blocks:
-                assert isinstance(block, Block)  # for the type checker: all are
-                block.side_mlps = nn.ModuleDict()
+                block.side_mlps = NamedLayers()
 
 
-def _one_rate(model: MPAModel) -> None:
+def _one_rate(model: Network) -> None:
     """Put ones in the place of every gain."""
     for module in list(model.modules()):
         for name, child in list(module.named_children()):

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 
 from manypath import checkpoint
+from manypath.edge.model import EdgeNetwork
 from manypath.entropy.tables import stack
 from manypath.errors import CheckpointError
-from manypath.model import HYPER_BOUND
 from manypath_lab.training.rate import RateModel
 from manypath_lab.training.recipe import Recipe, SideRecipe, recipe_of
 from manypath_lab.training.stage1 import TrainingNetwork, model_config
@@ -23,7 +23,7 @@ def hyper_rows(rate: RateModel) -> list[npt.NDArray[np.float64]]:
     """Return each hyper-latent channel's probabilities of the symbols -b..b, tails in the outermost ones."""
     prior = rate.hyper.double()
     channels = prior.channels
-    edges = torch.arange(-HYPER_BOUND, HYPER_BOUND, dtype=torch.float64) + 0.5
+    edges = torch.arange(-EdgeNetwork.HYPER_BOUND, EdgeNetwork.HYPER_BOUND, dtype=torch.float64) + 0.5
     with torch.no_grad():
         logits = prior._logits_cumulative(edges.expand(channels, 1, -1), stop_gradient=True)[:, 0]
         below = torch.sigmoid(logits).numpy()
@@ -31,10 +31,10 @@ def hyper_rows(rate: RateModel) -> list[npt.NDArray[np.float64]]:
     for own in below:
         row = np.clip(np.diff(np.concatenate(([0.0], own, [1.0]))), 0.0, None)
         likely = np.nonzero(row > NEGLIGIBLE)[0]
-        bound = max(1, int(np.abs(likely - HYPER_BOUND).max(initial=1)))
-        kept = row[HYPER_BOUND - bound : HYPER_BOUND + bound + 1].copy()
-        kept[0] += row[: HYPER_BOUND - bound].sum()
-        kept[-1] += row[HYPER_BOUND + bound + 1 :].sum()
+        bound = max(1, int(np.abs(likely - EdgeNetwork.HYPER_BOUND).max(initial=1)))
+        kept = row[EdgeNetwork.HYPER_BOUND - bound : EdgeNetwork.HYPER_BOUND + bound + 1].copy()
+        kept[0] += row[: EdgeNetwork.HYPER_BOUND - bound].sum()
+        kept[-1] += row[EdgeNetwork.HYPER_BOUND + bound + 1 :].sum()
         rows.append(kept)
     prior.float()
     return rows

@@ -19,7 +19,7 @@ from manypath.entropy.tables import SCALE_MAX, SCALE_MIN, SCALES
 from manypath.errors import ConfigError
 from manypath.geometry import TOKEN_PIXELS
 from manypath.image import to_tokens
-from manypath.model import MPAModel
+from manypath.network import Network
 from manypath.quality import LEVELS
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.losses import rate_weights
@@ -47,7 +47,7 @@ def quantiser_step(rate_weight: float) -> float:
 
 
 @torch.no_grad()
-def linear_start(model: MPAModel, pictures: PictureSet, seed: int) -> Tensor:
+def linear_start(model: Network, pictures: PictureSet, seed: int) -> Tensor:
     """Set the linear layers, gains and context tables; return each latent channel's deviation before the gain.
 
     Raises:

@@ -107,7 +107,6 @@ class Recipe(BaseRecipe):
     """How a main model is trained."""
 
     preset: str = "edge"
-    mixer: str | None = Field(default=None, description="replaces the preset's mixer, for ablations")
     freeze: tuple[str, ...] = Field(default=(), description="parts that stand still: g_a, g_s.coarse, rate ...")
     learning_rates: LearningRates = LearningRates()
     loss: Loss = Loss()

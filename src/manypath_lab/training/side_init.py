@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from manypath.model import MPAModel
-from manypath.multipath.blocks import Block, Group
+from manypath.multipath.blocks import Block
 from manypath.multipath.layers import PathMLP
+from manypath.network import Network
 from manypath.tinylic.layers import NormedMLP
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.stage1 import draw_codes
@@ -32,17 +32,16 @@ def add_nothing(side: nn.Module) -> None:
 
 
 @torch.no_grad()
-def imitate_main(model: MPAModel, name: str, pictures: PictureSet, side: int, seed: int) -> None:
+def imitate_main(model: Network, name: str, pictures: PictureSet, side: int, seed: int) -> None:
     """Set the MLPs of the side ``name`` in every block of the synthesis, from crops of ``side`` pixels."""
     random = np.random.default_rng(seed)
     inputs: dict[Block, list[Tensor]] = {}
-    blocks = [block for group in model.g_s.groups if isinstance(group, Group) for block in group.blocks]
+    blocks = [block for group in model.g_s.groups for block in group.blocks]
     hooks = [
         _entrance(block.main_mlp).register_forward_pre_hook(
             lambda _layer, given, block=block: inputs.setdefault(block, []).append(given[0].flatten(0, -2))
         )
         for block in blocks
-        if isinstance(block, Block)
     ]
     for _ in range(max(1, PIXELS // (BATCH * side**2))):
         x = pictures.crops(random, BATCH, side).to(next(model.parameters()).device)
@@ -50,9 +49,7 @@ def imitate_main(model: MPAModel, name: str, pictures: PictureSet, side: int, se
     for hook in hooks:
         hook.remove()
     for block, seen in inputs.items():
-        mlp = block.side_mlps[name]
-        assert isinstance(mlp, PathMLP)  # for the type checker: all are
-        _fit(mlp, block.main_mlp, torch.cat(seen))
+        _fit(block.side_mlps[name], block.main_mlp, torch.cat(seen))
 
 
 def _entrance(mlp: PathMLP) -> nn.Module:

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from manypath.config import ModelConfig
 from manypath.edge.config import EdgeConfig
 from manypath.errors import ConfigError
-from manypath.families import PRESETS
+from manypath.families import PRESETS, build_network
 from manypath.image import to_image
-from manypath.model import Latents, ModelOutput, MPAModel
+from manypath.network import Latents, ModelOutput
 from manypath.quality import LEVELS, QUALITY_CODES, QUALITY_STEPS
-from manypath.tinylic.hyper import PyramidHyperSynthesis
+from manypath.tinylic.hyper import HyperSynthesis
 from manypath.tinylic.prior import FactorizedPrior
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.linear_init import linear_start
@@ -41,7 +41,7 @@ class TrainingNetwork(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.model = MPAModel(config)
+        self.model = build_network(config)
         self.rate = RateModel(config)
         if self.prior is not None:
             self.prior.quantiles.requires_grad_(False)
@@ -51,7 +51,7 @@ class TrainingNetwork(nn.Module):
     def prior(self) -> FactorizedPrior | None:
         """Return the hyper-latent's prior, where it is part of the model."""
         h_s = self.model.h_s
-        return h_s.prior if isinstance(h_s, PyramidHyperSynthesis) else None
+        return h_s.prior if isinstance(h_s, HyperSynthesis) else None
 
     def hyper_bits(self, z: Tensor) -> Tensor:
         """Return bits per sample, [B], of z [B, h, w, K] under uniform noise."""
@@ -61,16 +61,8 @@ class TrainingNetwork(nn.Module):
 
 
 def model_config(recipe: Recipe) -> ModelConfig:
-    """Return the configuration of the model that a recipe trains.
-
-    Raises:
-        ConfigError: the preset has no choice of mixer.
-    """
+    """Return the configuration of the model that a recipe trains."""
     config = PRESETS[recipe.preset]
-    if recipe.mixer:
-        if not isinstance(config, EdgeConfig):
-            raise ConfigError(f"only edge models have a choice of mixer; the preset is {recipe.preset!r}")
-        config = dataclasses.replace(config, mixer=recipe.mixer)
     if isinstance(recipe, MixRecipe):
         config = dataclasses.replace(config, sides=tuple((task.path, task.shape) for task in recipe.tasks))
     return config

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from manypath import checkpoint
 from manypath.config import ADAPTERS
 from manypath.errors import CheckpointError
+from manypath.families import build_network
 from manypath.image import to_image
-from manypath.model import MPAModel
 from manypath.multipath.routing import Routing, Trace
+from manypath.network import Network
 from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.recipe import SideRecipe
@@ -38,7 +39,7 @@ START_FILE = "start.json"  # which model a run's side belongs to
 class SideNetwork(nn.Module):
     """The modules of one side path, by their names in the model."""
 
-    def __init__(self, model: MPAModel, name: str) -> None:
+    def __init__(self, model: Network, name: str) -> None:
         super().__init__()
         found = {
             own: module
@@ -62,12 +63,12 @@ class SideNetwork(nn.Module):
         }
 
 
-def model_with_side(start: sides.ModelFile, name: str, shape: str) -> tuple[MPAModel, bool]:
+def model_with_side(start: sides.ModelFile, name: str, shape: str) -> tuple[Network, bool]:
     """Return the frozen model with the side ``name``, and whether the side is new rather than the start's own."""
     if (name, shape) in start.config.sides:
         return checkpoint.build(start.config, start.tensors).model, False
     own = tuple((n, s) for n, s in start.config.sides if n != name)
-    fresh = MPAModel(dataclasses.replace(start.config, sides=(*own, (name, shape))))
+    fresh = build_network(dataclasses.replace(start.config, sides=(*own, (name, shape))))
     tensors = {key: value for key, value in fresh.state_dict().items() if sides.belongs_to(key, name)}
     made = sides.with_side(start, name, shape, tensors)
     return checkpoint.build(made.config, made.tensors).model, True
