@@ -44,6 +44,9 @@ format: $(STAMP) ## let ruff lay out the code
 bench: $(STAMP) ## compare speed with peers on this machine
 	$(BIN)/python -m benchmarks.speed $(BENCH_ARGS)
 
+dashboards: $(STAMP) ## write deploy/grafana's dashboards and deploy/prometheus' rules for Kubernetes anew
+	$(BIN)/python -m deploy.grafana
+
 protos: $(STAMP) ## regenerate src/manypath_api from protos/
 	$(BIN)/python protos/generate.py
 

@@ -24,7 +24,8 @@ _BITS = Row(
         ),
         Panel(
             "Bits a pixel by quality",
-            "Mean at the nearest whole level, 1 to 8. A level that suddenly costs more has met other pictures: noise, night, rain.",
+            "Mean at the nearest whole level, 1 to 8. A level that suddenly costs more has met other pictures: "
+            "noise, night, rain.",
             BPP,
             [Query(mean(_RATE, "quality"), "quality {{quality}}")],
         ),
@@ -46,7 +47,8 @@ _BITS = Row(
         ),
         Panel(
             "Budget used",
-            "Bytes used over bytes asked, where callers gave a budget. Above 1 is a fault of ours: runbook, ManypathBudgetOverrun.",
+            "Bytes used over bytes asked, where callers gave a budget. Above 1 is a fault of ours: runbook, "
+            "ManypathBudgetOverrun.",
             "percentunit",
             [
                 Query(quantile(0.5, "manypath_codec_budget_utilization_ratio", ""), "p50"),
@@ -103,7 +105,8 @@ _TRUST = Row(
     [
         Panel(
             "Streams refused",
-            "By reason. `corrupt` and `truncated` are a bad link or disk, `model_mismatch` is another model's stream, `desync` is a "
+            "By reason. `corrupt` and `truncated` are a bad link or disk, `model_mismatch` is another model's "
+            "stream, `desync` is a "
             "machine that computes differently: runbook, ManypathStreamsRejected.",
             "cps",
             [Query(f"sum by (reason) ({rate('manypath_codec_bitstream_rejected_total')})", "{{reason}}")],

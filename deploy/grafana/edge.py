@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.grafana.panels import Board, Kind, Panel, Query, Row, gauge, quantile, rate
+from deploy.grafana.panels import Board, Kind, Panel, Query, Row, gauge, rate
 
 _CAMERAS = Row(
     "Cameras",

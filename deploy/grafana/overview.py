@@ -16,13 +16,15 @@ _FEEL = Row(
     [
         Panel(
             "Requests",
-            "Calls that ended, by service and method. A step down to nothing is an outage before the service; look at Edge.",
+            "Calls that ended, by service and method. A step down to nothing is an outage before the service; "
+            "look at Edge.",
             "reqps",
             [Query(f"sum by (job, grpc_method) ({rate(_ENDED)})", "{{job}} {{grpc_method}}")],
         ),
         Panel(
             "Calls that failed",
-            "By status. INVALID_ARGUMENT, FAILED_PRECONDITION and NOT_FOUND are callers' mistakes, RESOURCE_EXHAUSTED is load, "
+            "By status. INVALID_ARGUMENT, FAILED_PRECONDITION and NOT_FOUND are callers' mistakes, "
+            "RESOURCE_EXHAUSTED is load, "
             "the rest is ours: runbook, ManypathErrorRatio.",
             "reqps",
             [
@@ -49,7 +51,8 @@ _FEEL = Row(
         *(
             Panel(
                 f"Time of a call, p{percent}",
-                f"{percent} of 100 calls took at most this long, from arrival to end. Points lead to traces where tracing is on. "
+                f"{percent} of 100 calls took at most this long, from arrival to end. Points lead to traces "
+                "where tracing is on. "
                 "Where it grows, Saturation says whether calls wait or compute.",
                 "s",
                 [
@@ -103,7 +106,8 @@ _SAVED = Row(
         ),
         Panel(
             "What runs",
-            "Version, model and device of each replica. Two digests at once are a rollout; streams of one are refused by the other.",
+            "Version, model and device of each replica. Two digests at once are a rollout; streams of one are "
+            "refused by the other.",
             "none",
             [Query(gauge("manypath_build_info"))],
             kind=Kind.TABLE,

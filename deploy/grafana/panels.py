@@ -1,4 +1,4 @@
-"""The conventions of every dashboard: one kind of selector, one interval for rates, a unit and an explanation for each panel.
+"""The conventions of every dashboard: one kind of selector, one interval for rates, units and words for each panel.
 
 A dashboard is a list of rows of panels, as plain tuples; ``build`` turns it into Grafana's model.
 """
@@ -191,7 +191,10 @@ def _panel(panel: Panel) -> _Builder:
         .no_value("nothing yet")
     )
     if panel.bad_from is not None:
-        good, bad = dashboard.Threshold(color="green", value=None), dashboard.Threshold(color="red", value=panel.bad_from)
+        good, bad = (
+            dashboard.Threshold(color="green", value=None),
+            dashboard.Threshold(color="red", value=panel.bad_from),
+        )
         steps = builders.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps([good, bad])
         made = made.thresholds(steps)
     for number, query in enumerate(panel.queries):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from deploy.grafana.panels import Board, Kind, Panel, Query, Row, gauge, quantile, rate
 
+_EXPIRY = "manypath_tls_certificate_expiry_timestamp_seconds"
+
 _QUEUE = Row(
     "Queue",
     [
         Panel(
             "Requests that wait",
-            "By replica; autoscaling follows this. A queue that never empties wants replicas, one that jumps wants nothing.",
+            "By replica; autoscaling follows this. A queue that never empties wants replicas, one that jumps "
+            "wants nothing.",
             "short",
             [Query(f"sum by (job, instance) ({gauge('manypath_queue_depth')})", "{{job}} {{instance}}")],
             bad_from=24,
@@ -26,7 +29,8 @@ _QUEUE = Row(
         ),
         Panel(
             "Requests dropped before compute",
-            "`queue_full` is load, `expired` and `cancelled` are callers that gave up, `caller_rate` is one that asks too often. "
+            "`queue_full` is load, `expired` and `cancelled` are callers that gave up, `caller_rate` is one "
+            "that asks too often. "
             "Runbook, ManypathShedding.",
             "reqps",
             [Query(f"sum by (job, reason) ({rate('manypath_requests_shed_total')})", "{{job}} {{reason}}")],
@@ -50,7 +54,7 @@ _QUEUE = Row(
             "d",
             [
                 Query(
-                    f"(min by (job, certificate) ({gauge('manypath_tls_certificate_expiry_timestamp_seconds')}) - time()) / 86400",
+                    f"(min by (job, certificate) ({gauge(_EXPIRY)}) - time()) / 86400",
                     "{{job}} {{certificate}}",
                 )
             ],
@@ -87,14 +91,15 @@ _GPU = Row(
     [
         Panel(
             "GPU busy",
-            "Share of time with a kernel on it, by card. One request at a time drives it to the top: it is not load. With "
+            "Share of time with a kernel on it, by card. One request at a time drives it to the top: it is not "
+            "load. With "
             "time-slicing it cannot be told apart by pod.",
             "percent",
             [Query("avg by (Hostname, gpu) (DCGM_FI_DEV_GPU_UTIL)", "{{Hostname}} {{gpu}}")],
         ),
         Panel(
             "GPU memory",
-            "In use, by card.",
+            "In use, by card: weights, pictures under way, and what PyTorch keeps.",
             "decmbytes",
             [Query("sum by (Hostname, gpu) (DCGM_FI_DEV_FB_USED)", "{{Hostname}} {{gpu}}")],
         ),

@@ -43,8 +43,10 @@ def test_a_server_lives_before_it_is_ready_and_both_protocols_say_so(start):
     running = start("encoder", ready=False)
     assert (page(running, "/live"), page(running, "/ready")) == (200, 503)
     assert (health(running, LIVENESS), health(running)) == (SERVING, NOT_SERVING)
+    assert running.value("manypath_ready") == 0
     running.become_ready()
     assert (page(running, "/live"), page(running, "/ready")) == (200, 200)
+    assert running.value("manypath_ready") == 1
     assert health(running) == SERVING
 
 

@@ -93,6 +93,9 @@ class ServiceMetrics:
             ("service", "version", "model", "model_digest", "device"),
             registry=registry,
         )
+        self.ready = Gauge(
+            "manypath_ready", "1 where calls are welcome; 0 while loading, held back or ending.", registry=registry
+        )
         self._expiry = Gauge(
             "manypath_tls_certificate_expiry_timestamp_seconds",
             "Unix time at which a certificate in use ends: the own one, and the first of the authorities trusted.",

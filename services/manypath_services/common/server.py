@@ -96,6 +96,7 @@ class Server:
             interceptors=[self._boundary],
             options=_options(settings.max_message_bytes, settings.max_request_bytes or settings.max_message_bytes),
         )
+        metrics.ready.set_function(self._ready)
         self._health = _Health(metrics)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
         if settings.reflection:
