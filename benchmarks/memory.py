@@ -27,7 +27,7 @@ STEPS = ("load", "encode", "decode")
 _EXAMPLES = """\
 examples:
   python -m benchmarks.memory
-  python -m benchmarks.memory --checkpoint edge --width 1920 --height 1080 --threads 1
+  python -m benchmarks.memory --model edge --width 1920 --height 1080 --threads 1
 """
 
 
@@ -47,7 +47,7 @@ class Task(NamedTuple):
     """One step of one model.
 
     Attributes:
-        checkpoint: Model's name or file.
+        model: Model's name or file.
         dtype: ``float32`` or ``bfloat16``.
         picture: ``.npy`` file of a uint8 [H, W, 3] picture.
         stream: File that ``encode`` writes and ``decode`` reads.
@@ -55,7 +55,7 @@ class Task(NamedTuple):
         step: One of ``STEPS``.
     """
 
-    checkpoint: str
+    model: str
     dtype: str
     picture: str
     stream: str
@@ -78,7 +78,7 @@ def work(task: Task) -> float:
     use_threads(task.threads)
     from manypath.codec import Codec
 
-    codec = Codec.load(task.checkpoint, dtype=task.dtype)
+    codec = Codec.load(task.model, dtype=task.dtype)
     stream = pathlib.Path(task.stream)
     if task.step == "encode":
         stream.write_bytes(codec.encode(np.load(task.picture)))
@@ -113,7 +113,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--checkpoint", default="edge", help="model's name or file (default: %(default)s)")
+    parser.add_argument("--model", default="edge", help="model's name or file (default: %(default)s)")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="(default: float32)")
     parser.add_argument("--picture", metavar="FILE", help="default: a made one with a photo's statistics")
     parser.add_argument("--width", type=int, default=3840, help="of the made picture (default: %(default)s)")
@@ -132,13 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     pixels = load_or_make(options.picture, options.height, options.width)
     height, width, _ = pixels.shape
-    print(f"{this_machine().describe()}; {options.checkpoint} {options.dtype}, {options.threads} thread(s)")
+    print(f"{this_machine().describe()}; {options.model} {options.dtype}, {options.threads} thread(s)")
     with tempfile.TemporaryDirectory() as folder:
         picture, stream = pathlib.Path(folder) / "picture.npy", pathlib.Path(folder) / "stream.mpth"
         np.save(picture, pixels)
         del pixels
         try:
-            peaks = measure(Task(options.checkpoint, options.dtype, str(picture), str(stream), options.threads))
+            peaks = measure(Task(options.model, options.dtype, str(picture), str(stream), options.threads))
         except RuntimeError as err:
             print(err, file=sys.stderr)
             return 2

@@ -31,8 +31,8 @@ differs.
 _EXAMPLES = """\
 examples:
   python -m benchmarks.exactness
-  python -m benchmarks.exactness --checkpoint runs/a/ema.safetensors
-  python -m benchmarks.exactness --checkpoint tiny-random --no-gpu
+  python -m benchmarks.exactness --model runs/a.safetensors
+  python -m benchmarks.exactness --model tiny-random --no-gpu
 """
 
 
@@ -155,14 +155,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--checkpoint", default="edge", help="model's name or file (default: %(default)s)")
+    parser.add_argument("--model", default="edge", help="model's name or file (default: %(default)s)")
     parser.add_argument("--no-gpu", action="store_true", help="leave a CUDA device alone")
     options = parser.parse_args(arguments)
     machine = this_machine()
-    print(f"{machine.describe()}; model {options.checkpoint}")
+    print(f"{machine.describe()}; model {options.model}")
     conditions = [*ON_CPU, *(ON_GPU if machine.gpu and not options.no_gpu else ())]
     try:
-        verdicts = compare(options.checkpoint, conditions)
+        verdicts = compare(options.model, conditions)
     except RuntimeError as err:
         print(f"the reference could not run: {err}", file=sys.stderr)
         return 2
