@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from tqdm import tqdm
 
 from benchmarks.picture import photo_like
@@ -23,6 +22,7 @@ from manypath.budget import GOOD_SHARE
 from manypath.codec import Codec, StageTimings
 from manypath.errors import BudgetError
 from manypath.image import Image as Image8
+from manypath_pictures.reader import read_picture
 
 
 class Row(NamedTuple):
@@ -89,7 +89,7 @@ def main() -> int:
     torch.set_num_threads(args.threads)
     codec = Codec.load(args.model)
     if args.pictures:
-        images = [np.asarray(Image.open(file).convert("RGB")) for file in sorted(args.pictures.rglob("*.png"))]
+        images = [read_picture(file.read_bytes()) for file in sorted(args.pictures.rglob("*.png"))]
     else:
         images = [photo_like(512, 768, seed) for seed in range(3)]
     codec.encode(images[0])  # the first call is slower

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -28,6 +27,7 @@ from manypath.entropy.tables import SKIPPED_INDEX, scale_table
 from manypath.geometry import LATENT_PIXELS, WINDOW_PIXELS
 from manypath.tinylic import context as multistage
 from manypath.tinylic.config import TinyLICConfig
+from manypath_pictures.reader import read_picture
 
 ALLOWED_SHARE, ALLOWED_BYTES = 0.01, 32  # of the estimate, beyond it
 FLOOR = 1e-9  # likelihoods below it count as it, as in training
@@ -82,7 +82,7 @@ def main() -> int:
     for quality in tqdm([float(text) for text in args.qualities.split(",")], disable=None):
         rows = []
         for file in files:
-            image = np.asarray(Image.open(file).convert("RGB"))
+            image = read_picture(file.read_bytes())
             stream = codec.encode(image, quality=quality)
             chunks = sum(len(chunk) for strip in parse(stream).strips for chunk in strip)
             rows.append((estimate_bytes(codec, stream), len(stream), len(stream) - chunks))

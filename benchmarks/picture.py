@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+
+from manypath_pictures.reader import read_picture
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -39,5 +42,4 @@ def load_or_make(file: str | None, height: int, width: int) -> Pixels:
     """Return the picture in ``file``, or a made one of the given size, as uint8 [H, W, 3]."""
     if file is None:
         return photo_like(height, width)
-    with Image.open(file) as opened:
-        return np.array(opened.convert("RGB"))
+    return read_picture(Path(file).read_bytes())

@@ -12,6 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from manypath.errors import ImageError
+from manypath_pictures.errors import PictureError
+from manypath_pictures.reader import read_indexes, read_picture
 
 CLASSES = (
     "sky",
@@ -64,14 +66,15 @@ def read_scenes(folder: Path) -> list[Scene]:
 
     Raises:
         FileNotFoundError: there is no picture, or one has no mask.
-        ImageError: a mask has another size than its picture, or a label beyond ``VOID``.
+        ImageError: a file cannot be read, a mask has another size than its picture, or a label beyond ``VOID``.
     """
     scenes: list[Scene] = []
     for file in sorted((folder / "images").glob("*.*")):
-        with Image.open(file) as handle:
-            image = np.asarray(handle.convert("RGB"))
-        with Image.open(folder / "masks" / f"{file.stem}.png") as handle:
-            mask = np.asarray(handle, dtype=np.uint8)
+        try:
+            image = read_picture(file.read_bytes())
+            mask = read_indexes((folder / "masks" / f"{file.stem}.png").read_bytes())
+        except PictureError as err:
+            raise ImageError(f"{file} or its mask: {err}") from err
         if mask.shape != image.shape[:2] or mask.max() > VOID:
             raise ImageError(
                 f"the mask of {file} must be {image.shape[:2]} with labels up to {VOID}; "

@@ -11,7 +11,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+from manypath_pictures.errors import PictureError
+from manypath_pictures.folder import files_below
+from manypath_pictures.reader import SUFFIXES, read_picture
 
 
 class PictureSet:
@@ -28,14 +30,13 @@ class PictureSet:
         Raises:
             FileNotFoundError: nothing usable below the folder.
         """
-        files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+        found = files_below(folder, SUFFIXES)
         self.pictures: list[npt.NDArray[np.uint8]] = []
-        self.skipped: list[tuple[Path, str]] = []
-        for file in tqdm(files, desc="reading pictures", unit="file", disable=quiet or None):
+        self.skipped: list[tuple[Path, str]] = list(found.failures)
+        for file in tqdm(found.files, desc="reading pictures", unit="file", disable=quiet or None):
             try:
-                with Image.open(file) as handle:
-                    picture = np.asarray(handle.convert("RGB"))
-            except (OSError, ValueError, Image.DecompressionBombError) as err:
+                picture = read_picture(file.read_bytes())
+            except (OSError, PictureError) as err:
                 self.skipped.append((file, f"unreadable: {err}"))
                 continue
             if min(picture.shape[:2]) < min_side:
