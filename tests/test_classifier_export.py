@@ -140,7 +140,7 @@ def test_the_command_writes_a_model_repository(
     monkeypatch.setenv("MANYPATH_CACHE", str(tmp_path / "cache"))
     parser = argparse.ArgumentParser()
     add_parser(parser.add_subparsers())
-    args = parser.parse_args(["classifier", "--output", str(tmp_path / "models")])
+    args = parser.parse_args(["classifier", "install", "--output", str(tmp_path / "models")])
     assert args.func(args) == 0
     assert (tmp_path / "models" / "efficientnet-lite0" / "model.onnx").is_file()
     assert "built" in capsys.readouterr().out

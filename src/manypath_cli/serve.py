@@ -23,7 +23,7 @@ are lines of JSON on stderr; health, reflection and, on a port of their own, Pro
 """
 
 _EXAMPLES = """\
-examples, in three terminals; before the first, build the worker's models by `manypath lab classifier` and
+examples, in three terminals; before the first, build the worker's models by `manypath lab classifier install` and
 `manypath lab segmenter install`:
   manypath serve worker --set port=50053
   manypath serve decoder --set workers='{"classification": "localhost:50053/efficientnet-lite0",

@@ -43,7 +43,7 @@ def test_an_exported_file_agrees_with_the_shipped_detector(
     reference: Reference, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "mine.onnx"
-    assert main(["lab", "detector", "export", "--output", str(file), "--weights", str(shipped_file())]) == 0
+    assert main(["lab", "detector", "export", "--output", str(file), "--model", str(shipped_file())]) == 0
     assert main(["lab", "detector", "export", "--output", str(file)]) != 0
     assert "--force" in capsys.readouterr().err
     assert main(["lab", "detector", "export", "--output", str(tmp_path / "mine.txt")]) != 0

@@ -106,7 +106,7 @@ def test_the_eval_command_gives_a_full_score_to_the_networks_own_answers(
     file = export.folder / "model.onnx"
     scene = street(1)._replace(image=picture(96, 128, 3))
     write([scene._replace(mask=OnnxSegmenter(file).mask(scene.image))], tmp_path / "val")
-    assert main(["lab", "segmenter", "eval", str(file), "--data", str(tmp_path)]) == 0
+    assert main(["lab", "segmenter", "eval", str(file), "--pictures", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2].split() == ["mean", "IoU", "100.0%"]
     assert any("absent" in line for line in lines)

@@ -72,10 +72,8 @@ def test_the_command_trains_and_exports(tmp_path: Path, capsys: pytest.CaptureFi
         write([street(1)], tmp_path / "data" / split)
     (tmp_path / "recipe.toml").write_text("warmup = 1\nphases = [{steps = 1, batch = 2, crop = 64}]\n")
     data, run = str(tmp_path / "data"), str(tmp_path / "run")
-    assert (
-        main(["lab", "segmenter", "train", "--data", data, "--output", run, "--recipe", str(tmp_path / "recipe.toml")])
-        == 0
-    )
+    asked = ["lab", "segmenter", "train", "--pictures", data, "--output", run]
+    assert main([*asked, "--recipe", str(tmp_path / "recipe.toml")]) == 0
     assert "step 1 of 1" in capsys.readouterr().out
     output = tmp_path / "mine.onnx"
     assert main(["lab", "segmenter", "export", run, "--output", str(output)]) == 0
@@ -84,4 +82,4 @@ def test_the_command_trains_and_exports(tmp_path: Path, capsys: pytest.CaptureFi
         "an existing file is not overwritten"
     )
     assert main(["lab", "segmenter", "export", run, "--output", str(tmp_path / "mine.pth")]) == 2
-    assert main(["lab", "segmenter", "train", "--data", str(tmp_path), "--output", run]) == 3
+    assert main(["lab", "segmenter", "train", "--pictures", str(tmp_path), "--output", run]) == 3

@@ -94,7 +94,7 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["missing", "empty"])
 def test_an_empty_repository_says_how_to_fill_it(name: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelError, match="manypath lab classifier --output"):
+    with pytest.raises(ModelError, match="manypath lab classifier install --output"):
         load_repository(tmp_path / name)
 
 

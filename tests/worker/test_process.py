@@ -149,7 +149,10 @@ def test_a_request_that_was_accepted_is_answered_though_the_worker_is_told_to_st
             "MANYPATH_WORKER_MAX_BATCH: Input should be greater than or equal to 1, got '0'",
         ),
         ({"device": "tpu"}, "MANYPATH_WORKER_DEVICE: Input should be 'cpu' or 'cuda'"),
-        ({"models": "/nowhere"}, "model repository /nowhere is not a folder; `manypath lab classifier --output"),
+        (
+            {"models": "/nowhere"},
+            "model repository /nowhere is not a folder; `manypath lab classifier install --output",
+        ),
     ],
 )
 def test_a_worker_that_cannot_start_says_why(settings: dict[str, str], message: str) -> None:

@@ -159,13 +159,13 @@ def load_repository(
     """
     if not folder.is_dir():
         raise ModelError(
-            f"model repository {folder} is not a folder; `manypath lab classifier --output {folder}` makes one"
+            f"model repository {folder} is not a folder; `manypath lab classifier install --output {folder}` makes one"
         )
     folders = sorted(path.parent for path in folder.glob("*/model.json"))
     if not folders:
         raise ModelError(
             f"model repository {folder} holds no model, expected <name>/model.json and <name>/model.onnx; "
-            f"`manypath lab classifier --output {folder}` puts the default one there"
+            f"`manypath lab classifier install --output {folder}` puts the default one there"
         )
     missing = sorted(set(only) - {path.name for path in folders})
     if missing:

@@ -12,7 +12,7 @@ from manypath_services.common.settings import ServiceSettings, settings_for
 
 
 def _cached_models() -> Path:
-    """Where `manypath lab classifier` puts its model unless told otherwise.
+    """Where `manypath lab classifier install` puts its model unless told otherwise.
 
     Raises:
         ValueError: this user has no home.

@@ -7,10 +7,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from manypath_cli.exits import FileError, UsageError
+from manypath_cli.exits import FileError
+from manypath_cli.lab.served import add_install, add_model, add_output, check_output, write
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
+
+    from manypath_lab.model_repository import ModelExport
 
 _DESCRIPTION = """\
 The worker's default object detector: NanoDet-g, 80 classes of everyday objects (COCO's), 3.8 million parameters.
@@ -35,18 +38,11 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", title="actions", required=True)
-    weights_help = "a .safetensors file of the same network (default: the shipped one)"
-
-    install = actions.add_parser("install", help="build the detector as ONNX into a model repository")
-    install.add_argument("--output", type=Path, metavar="DIR", help="model repository (default: the cache's)")
-    install.add_argument("--weights", type=Path, metavar="FILE", help=weights_help)
-    install.add_argument("--force", action="store_true", help="build again even if the cache has a whole copy")
-    install.set_defaults(func=install_model)
+    add_model(add_install(actions, _install))
 
     export = actions.add_parser("export", help="write the detector as one file")
-    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".onnx or .safetensors")
-    export.add_argument("--weights", type=Path, metavar="FILE", help=weights_help)
-    export.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
+    add_output(export)
+    add_model(export)
     export.set_defaults(func=export_file)
 
     measure = actions.add_parser(
@@ -60,13 +56,10 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     measure.set_defaults(func=evaluate)
 
 
-def install_model(args: argparse.Namespace) -> int:
-    """Builds or finds the detector, and says where it is."""
+def _install(args: argparse.Namespace) -> ModelExport:
     from manypath_lab.detector.export import export_detector
 
-    export = export_detector(args.output, weights=args.weights, force=args.force)
-    print(f"{'built' if export.built else 'found'} {export.folder} sha256 {export.sha256}")
-    return 0
+    return export_detector(args.output, weights=args.model, force=args.force)
 
 
 def export_file(args: argparse.Namespace) -> int:
@@ -79,21 +72,11 @@ def export_file(args: argparse.Namespace) -> int:
     from manypath_lab.detector.export import build_graph
     from manypath_lab.detector.weights import load_detector, to_bytes
 
-    output: Path = args.output
-    if output.suffix not in (".onnx", ".safetensors"):
-        raise UsageError(f"--output must end in .onnx or .safetensors, got {output.name!r}")
-    if output.exists() and not args.force:
-        raise FileError(f"{output} exists; --force overwrites it")
-    network = load_detector(args.weights)
-    onnx_wanted = output.suffix == ".onnx"
-    content = build_graph(network).SerializeToString(deterministic=True) if onnx_wanted else to_bytes(network)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_bytes(content)
-    except OSError as err:
-        raise FileError(f"cannot write {output}: {err.strerror}") from err
-    print(f"{output}: {len(content):,} bytes; a copy that is passed on must carry the NOTICE that `install` writes")
-    return 0
+    output = check_output(args)
+    network = load_detector(args.model)
+    as_onnx = output.suffix == ".onnx"
+    content = build_graph(network).SerializeToString(deterministic=True) if as_onnx else to_bytes(network)
+    return write(output, content, "; a copy that is passed on must carry the NOTICE that `install` writes")
 
 
 def evaluate(args: argparse.Namespace) -> int:
