@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manypath_lab.detector.agreement import Ranked, average_precision, count, f1, match, overlaps
+from manypath_lab.detector.agreement import average_precision, count, f1, match, overlaps
 from manypath_lab.detector.boxes import Boxes
 
 
@@ -62,22 +62,29 @@ def test_counts_add_up_and_do_not_depend_on_who_is_who(a: Boxes, b: Boxes) -> No
     assert count(a, a) == (int((a.scores > 0.3).sum()), 0, 0)
 
 
+def precision(hits: list[int], extra: list[int], wanted: int) -> float:
+    return float(average_precision(np.array(hits, float), np.array(hits, float) + extra, np.array(float(wanted))))
+
+
 def test_average_precision_by_hand() -> None:
     """Two of three are found, one false box between them: precision 1 up to a third, 2/3 up to two thirds, then 0."""
-    ranked = Ranked(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]), 3)
-    expected = (34 * 1.0 + 33 * 2 / 3) / 101  # recalls 0..0.33, then 0.34..0.66
-    assert average_precision(ranked) == pytest.approx(expected)
-    assert average_precision(Ranked(np.array([0.2, 0.9]), np.array([True, True]), 2)) == 1.0
-    assert average_precision(Ranked(np.zeros(0), np.zeros(0, bool), 2)) == 0.0
-    with pytest.raises(ValueError, match="at least one"):
-        average_precision(Ranked(np.zeros(0), np.zeros(0, bool), 0))
+    assert precision([1, 0, 1], [0, 1, 0], 3) == pytest.approx((34 * 1.0 + 33 * 2 / 3) / 101)
+    assert precision([1, 1], [0, 0], 2) == 1.0
+    assert precision([0, 0], [0, 0], 2) == 0.0
+    assert precision([0, 0], [3, 0], 0) == 1.0
 
 
-@given(found())
-def test_average_precision_is_whole_for_the_same_boxes_and_falls_with_each_that_is_lost(own: Boxes) -> None:
-    if not len(own.scores):
-        return
-    hits = np.ones(len(own.scores), bool)
-    assert average_precision(Ranked(own.scores.astype(float), hits, len(hits))) == 1.0
-    hits[-1] = False
-    assert average_precision(Ranked(own.scores.astype(float), hits, len(hits))) < 1.0
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=9), st.integers(0, 5))
+def test_average_precision_is_whole_when_all_is_found_and_falls_with_what_is_lost(hits: list[int], lost: int) -> None:
+    total = sum(hits)
+    none = [0] * len(hits)
+    assert precision(hits, none, total) == 1.0
+    if total:
+        assert precision(hits, none, total + lost) == pytest.approx((100 * total // (total + lost) + 1) / 101)
+
+
+def test_average_precision_of_sums_is_that_of_the_sums_alone() -> None:
+    hits, boxes = np.array([[2.0, 1.0], [0.0, 1.0]]), np.array([[2.0, 2.0], [3.0, 3.0]])
+    both = average_precision(hits, boxes, np.array([4.0, 2.0]))
+    for row in range(2):
+        assert both[row] == average_precision(hits[row], boxes[row], np.array([4.0, 2.0])[row])
