@@ -98,7 +98,7 @@ def test_the_file_carries_the_names_for_whoever_has_no_lab(session: onnxruntime.
 
 
 def test_a_file_that_is_no_detector_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="does not exist"):
+    with pytest.raises(CheckpointError, match="cannot be read"):
         OnnxDetector(tmp_path / "absent.onnx")
     with pytest.raises(CheckpointError, match="does not load"):
         OnnxDetector(b"no graph")

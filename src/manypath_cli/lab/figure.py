@@ -30,6 +30,7 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     kinds = parser.add_subparsers(dest="figure", metavar="FIGURE", required=True, title="figures")
     adders: dict[str, Callable[[ArgumentParser], None]] = {
         "paths": _add_paths,
+        "boxes": _add_boxes,
         "scores": _add_scores,
         "bits": _add_bits,
         "fullgrad": _add_fullgrad,
@@ -72,6 +73,21 @@ def _add_paths(parser: ArgumentParser) -> None:
     parser.add_argument("--masks", action="store_true", help="ask the segmenter; for street scenes")
     parser.add_argument("--segmenter", type=Path, metavar="FILE", help="its weights (default: the shipped ones)")
     parser.set_defaults(func=draw_paths)
+
+
+def _add_boxes(parser: ArgumentParser) -> None:
+    _add_picture(parser)
+    parser.add_argument(
+        "--path",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="show this path; repeat it (default: perceptual and detection)",
+    )
+    parser.add_argument(
+        "--baseline", default="jpeg", metavar="NAME", help="jpeg, webp, jxl or avif (default: %(default)s)"
+    )
+    parser.set_defaults(func=draw_boxes)
 
 
 def _add_scores(parser: ArgumentParser) -> None:
@@ -148,6 +164,26 @@ def draw_paths(args: Namespace) -> int:
         codec, image, name, quality=args.quality, paths=args.path, classifier=classifier, segmenter=segmenter
     )
     return _say(paths.write(made, output))
+
+
+def draw_boxes(args: Namespace) -> int:
+    """Draw what the detector finds.
+
+    Raises:
+        ManypathError: the picture, model, quality, path or baseline cannot be.
+    """
+    name, image, output = _picture(args)
+    codec = load_codec(args)
+    from manypath_lab.detector.boxes import OnnxDetector
+    from manypath_lab.detector.export import build_graph
+    from manypath_lab.detector.weights import class_names, load_detector
+    from manypath_lab.evaluation.codecs.registry import make_baselines
+    from manypath_lab.figures import boxes
+
+    (baseline,) = make_baselines([args.baseline])
+    detector = OnnxDetector(build_graph(load_detector()).SerializeToString(deterministic=True))
+    options = {"detector": detector, "names": class_names(), "baseline": baseline, "paths": args.path}
+    return _say(boxes.write(boxes.compute(codec, image, name, quality=args.quality, **options), output))
 
 
 def draw_scores(args: Namespace) -> int:

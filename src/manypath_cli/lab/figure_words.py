@@ -42,6 +42,14 @@ most, the classifier's five likeliest classes and, with --masks, the segmenter's
 """,
         "manypath lab figure paths --picture photo.png --quality 2 --output paths.png",
     ),
+    "boxes": Words(
+        "what a detector finds in the original, on our paths and in a JPEG of the same bytes",
+        """\
+The boxes of the shipped object detector on the original, on the main path and the detection path of one stream, and on
+the best JPEG (or another baseline) of no more bytes: those kept, those missed and those that are not on the original.
+""",
+        "manypath lab figure boxes --picture street.jpg --quality 2 --output boxes.png",
+    ),
     "scores": Words(
         "what each stage of encoder and decoder finds important",
         """\

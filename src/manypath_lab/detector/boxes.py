@@ -43,6 +43,20 @@ class Boxes(NamedTuple):
         return areas
 
 
+def read_model(file: Path) -> bytes:
+    """Return an ONNX file.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as err:
+        raise CheckpointError(
+            f"{file} cannot be read: {err.strerror}; `manypath lab detector export` writes a detector"
+        ) from err
+
+
 class OnnxDetector:
     """Runs an exported detector.
 
@@ -57,14 +71,11 @@ class OnnxDetector:
     def __init__(self, model: Path | bytes, threads: int = 1) -> None:
         import onnxruntime
 
-        name = "the model" if isinstance(model, bytes) else str(model)
-        if isinstance(model, Path) and not model.is_file():
-            raise CheckpointError(f"{model} does not exist; `manypath lab detector export` writes it")
+        name, source = ("the model", model) if isinstance(model, bytes) else (str(model), read_model(model))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        source = model if isinstance(model, bytes) else str(model)
         try:
             self._session: Any = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as err:  # onnxruntime raises a dozen unrelated classes

@@ -51,6 +51,9 @@ examples:
     manypath lab eval compare --pictures cid22-val --model runs/a.safetensors --model edge --path perceptual \\
         --baseline jpeg --output runs/compare
 
+  whether a detector finds the original's boxes, on any pictures:
+    manypath lab eval compare --pictures camvid --judge detector --path perceptual --path detection --output runs/boxes
+
   networks that no path was trained with:
     manypath lab eval compare --pictures imagenet-val-650 --judge lite1 --judge lite2 --output runs/transfer
 """
@@ -124,7 +127,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
             with progress(count_steps(sources, len(pictures.loads))) as advance:
                 found = run(pictures.loads, sources, judges, cache=cache, advance=advance)
             options = {"anchors": arguments.against or (), "drops": drops, "draws": arguments.draws}
-            comparison = compare(pictures.name, found, path=pictures.kind.path, **options)
+            home = getattr(judges[0], "path", pictures.kind.path)  # a judge may be made for another path than the set
+            comparison = compare(pictures.name, found, path=home, **options)
             files = [*report.save(comparison, output), *save_plots(comparison, output)]
             print("\n".join(report.summary(comparison)))
             for message in comparison.skipped:

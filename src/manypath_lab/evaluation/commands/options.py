@@ -47,7 +47,7 @@ def add_measurement(
         action="append",
         metavar="NAME",
         help="who judges instead of the set's own: psnr, ms-ssim, perceptual, perceptual-lite2, lite0, lite1, lite2, "
-        "segmenter[=FILE]; repeat it for several",
+        "segmenter[=FILE], detector[=FILE]; repeat it for several",
     )
     parser.set_defaults(func=run)
     return parser

@@ -30,6 +30,12 @@ def _segmenter(file: str = "") -> Judge:
     return SegmenterJudge(pathlib.Path(file) if file else None)
 
 
+def _detector(file: str = "") -> Judge:
+    from manypath_lab.evaluation.judges.boxes import DetectorJudge
+
+    return DetectorJudge(pathlib.Path(file) if file else None)
+
+
 def _fidelity(name: str) -> Judge:
     from manypath_lab.evaluation.judges.fidelity import PsnrJudge, SimilarityJudge
 
@@ -42,8 +48,9 @@ _MAKERS: dict[str, Callable[..., Judge]] = {
     **{f"perceptual-{name}": functools.partial(_perceptual, name) for name in NETWORKS if name != "lite0"},
     **{name: functools.partial(_classifier, name) for name in NETWORKS},
     "segmenter": _segmenter,
+    "detector": _detector,
 }
-_WITH_FILE = frozenset({"segmenter"})
+_WITH_FILE = frozenset({"segmenter", "detector"})
 
 NAMES = tuple(_MAKERS)
 
@@ -52,7 +59,7 @@ def make_judges(names: Sequence[str]) -> list[Judge]:
     """Return the judges called ``names``, in that order.
 
     Args:
-        names: out of ``NAMES``; ``segmenter=FILE`` takes the weights in a file.
+        names: out of ``NAMES``; ``segmenter=FILE`` and ``detector=FILE`` take the weights in a file.
 
     Raises:
         RequestError: an unknown name, or a file for a judge that takes none.
