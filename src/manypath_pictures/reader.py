@@ -151,7 +151,9 @@ def _dissect(data: bytes, max_pixels: int) -> Parts:
     data = _bytes(data)
     how = _format(data)
     check_size(Size(*how.stored_size(data)), max_pixels)
-    return how.dissect(data)
+    parts = how.dissect(data)
+    check_size(Size(parts.width, parts.height), max_pixels)  # of what will be decoded, whatever a header said
+    return parts
 
 
 def check_size(size: Size, max_pixels: int) -> None:

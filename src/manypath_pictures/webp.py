@@ -52,7 +52,7 @@ def dissect(data: bytes) -> Parts:
     extended = chunks.get(b"VP8X", b"")
     if len(extended) >= 10 and extended[0] & _ANIMATION:
         raise AnimationError(f"a picture has one frame, got {frames}; extract the frames and code them one by one")
-    name = next((name for name in (b"VP8 ", b"VP8L") if name in chunks), None)
+    name = next((name for name in chunks if name in {b"VP8 ", b"VP8L"}), None)  # the first one, whose size is checked
     if name is None:
         raise PictureDamagedError("the picture is damaged: the WebP holds no frame")
     size = _size(name, chunks[name])

@@ -426,6 +426,17 @@ def test_what_claims_too_much_is_refused_before_it_is_decoded(data: bytes) -> No
     assert len(webp_that_claims(16_383, 4096)) == 38
 
 
+def test_a_second_frame_of_another_size_is_not_taken() -> None:
+    small, large = saved(scene(), "WEBP", lossless=True), webp_that_claims(16_383, 4096)
+    both = small[12:] + large[12:]
+    data = b"RIFF" + struct.pack("<I", len(both) + 4) + b"WEBP" + both
+    assert (read_picture(data, max_pixels=48 * 32) == scene()).all()
+    lossy = saved(scene(), "WEBP")[12:]
+    data = b"RIFF" + struct.pack("<I", len(lossy) + 30) + b"WEBP" + large[12:] + lossy
+    with pytest.raises(PictureLimitError):
+        read_picture(data, max_pixels=48 * 32)
+
+
 def test_sizes_are_limited_as_the_caller_says() -> None:
     assert read_picture(saved(scene()), max_pixels=48 * 32).shape == (32, 48, 3)
     for kind in ("PNG", "JPEG", "WEBP", "BMP", "PPM"):
