@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING
 
 from manypath.allocation import keep_memory
@@ -11,6 +12,7 @@ from manypath_cli.exits import UsageError
 if TYPE_CHECKING:
     from manypath.codec import Codec
 
+_DEVICE = re.compile(r"cpu|cuda(:\d{1,3})?")
 _MOST_THREADS = 1024
 
 
@@ -60,6 +62,8 @@ def load_codec(args: argparse.Namespace) -> Codec:
         if not 1 <= args.threads <= _MOST_THREADS:
             raise UsageError(f"--threads must be 1 to {_MOST_THREADS}, got {args.threads}")
         torch.set_num_threads(args.threads)
+    if not _DEVICE.fullmatch(args.device):
+        raise UsageError(f"--device must be cpu, cuda or cuda:N, got {args.device!r}")
     try:
         torch.empty(1, device=args.device)
     except (RuntimeError, AssertionError, ValueError) as err:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from manypath.errors import ManypathError
 from manypath_services.common.client import open_blocking_channel
 
 _HOST = "127.0.0.1"
+_LAST_SECONDS = 1.0  # of a process whose connection has ended
 _KEPT_LINES = 5000  # of each process's log
 
 
@@ -122,8 +124,16 @@ class ServiceProcess:
                 while next(watch).status != serving:
                     pass
             except grpc.RpcError as err:
-                raise self._error(f"was not ready within {timeout_seconds:.0f} s, or ended") from err
+                raise self._error(self._why_not_ready(err, timeout_seconds)) from err
             watch.cancel()
+
+    def _why_not_ready(self, error: grpc.RpcError, timeout_seconds: float) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LAST_SECONDS)  # its connection ends a little before it does
+            return f"ended with exit code {self._process.returncode} before it was ready"
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return f"was not ready within {timeout_seconds:.0f} s"
+        return f"cannot be asked whether it is ready: {error.details()}"
 
     def terminate(self) -> None:
         """Ask it to end; it finishes what it accepted."""
