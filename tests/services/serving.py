@@ -7,7 +7,7 @@ import io
 import pathlib
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import grpc
@@ -22,6 +22,7 @@ from manypath_services.codec.serving import bring_up
 from manypath_services.codec.statuses import CODEC_CODES
 from manypath_services.common.client import DECODER_SERVICE, ENCODER_SERVICE, channel_options
 from manypath_services.common.compute import Compute
+from manypath_services.common.errors import StoppingError
 from manypath_services.common.server import Server
 from manypath_services.decoder.servicer import DecoderServicer
 from manypath_services.decoder.settings import DecoderSettings
@@ -101,21 +102,22 @@ class Running:
             yield self._stub_class(channel)
 
     @contextmanager
-    def busy(self) -> Iterator[None]:
-        """The compute thread has other things to do for as long as the block lasts."""
+    def busy(self, *, pixels: int = 0, abandoned: bool = False) -> Iterator[None]:
+        """The compute thread for work of so many pixels has other things to do for as long as the block lasts."""
         begun, free = threading.Event(), threading.Event()
 
         def work() -> None:
             begun.set()
             free.wait(SECONDS)
 
-        blocking = self.loop.start(self.servicer.compute.run(work, timeout_seconds=None))
+        blocking = self.loop.start(self.servicer.compute.run(work, timeout_seconds=None, pixels=pixels))
         assert begun.wait(SECONDS)
         try:
             yield
         finally:
             free.set()
-            blocking.result(SECONDS)
+            with suppress(StoppingError) if abandoned else nullcontext():
+                blocking.result(SECONDS)
 
     def value(self, name: str, **labels: str) -> float:
         """A metric's value now; 0 if nothing was counted yet."""
@@ -139,11 +141,11 @@ class RunningWorker:
         self._loop = loop
         self.repository = repository
         metrics = WorkerMetrics("test")
-        self._compute = Compute(metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds)
+        self._compute = Compute.of(settings, metrics)
         models = load_repository(repository)
 
         async def start() -> None:
-            servicer = InferenceServicer(models, self._compute, metrics, version="test", max_batch=settings.max_batch)
+            servicer = InferenceServicer(models, self._compute, metrics, version="test", limits=settings.limits)
             self._server = Server(settings, metrics, [SERVICE])
             inference_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server.grpc)
             await self._server.start()

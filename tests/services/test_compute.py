@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+import time
 from typing import Self
 
 import pytest
 
 from manypath_services.common import logs
-from manypath_services.common.compute import Compute
-from manypath_services.common.errors import ExpiredError, OverloadedError
+from manypath_services.common.compute import EXPRESS, Compute, current_lane
+from manypath_services.common.errors import AbandonedError, ExpiredError, OverloadedError, StoppingError
+from manypath_services.common.lane import Batch, Job, Lane, check_waited
 from manypath_services.common.metrics import ServiceMetrics
 
 
 class Blocked:
     """A compute thread that is busy until it is freed."""
 
-    def __init__(self, queue_limit: int = 4) -> None:
+    def __init__(self, queue_limit: int = 4, blocking_pixels: int = 0, **options: int) -> None:
         self.metrics = ServiceMetrics("test", "0")
-        self.compute = Compute(self.metrics, queue_limit=queue_limit, pushback_seconds=0.5)
+        self.compute = Compute(self.metrics, queue_limit=queue_limit, pushback_seconds=0.5, **options)
+        self._blocking_pixels = blocking_pixels
         self._free = threading.Event()
         self._begun = asyncio.Event()
         self.ran: list[str] = []
@@ -31,13 +35,14 @@ class Blocked:
             loop.call_soon_threadsafe(self._begun.set)
             self._free.wait(30)
 
-        self._blocking = asyncio.create_task(self.compute.run(work, timeout_seconds=None))
+        self.blocking = asyncio.create_task(self.compute.run(work, timeout_seconds=None, pixels=self._blocking_pixels))
         await self._begun.wait()
         return self
 
     async def free(self) -> None:
         self._free.set()
-        await self._blocking
+        with contextlib.suppress(StoppingError):
+            await self.blocking
 
     async def __aexit__(self, *_: object) -> None:
         await self.free()
@@ -93,7 +98,7 @@ def test_what_the_queue_cannot_hold_is_refused_at_once_with_a_pushback():
             assert blocked.depth() == 2
             with pytest.raises(OverloadedError) as refused:
                 await blocked.compute.run(lambda: None, timeout_seconds=None)
-            assert refused.value.pushback_seconds == 0.5
+            assert 0.5 <= refused.value.pushback_seconds <= 0.6
             assert blocked.shed("queue_full") == 1
             await blocked.free()
             await asyncio.gather(*waiting)
@@ -152,5 +157,217 @@ def test_the_request_id_reaches_the_thread():
             logs.request_id.set("mine")
             computed = await blocked.compute.run(logs.request_id.get, timeout_seconds=None)
             assert computed.value == "mine"
+
+    asyncio.run(body())
+
+
+async def batched(compute: Compute, item: str, key: object, ran: list, pixels: int = 1) -> str:
+    def work(items):
+        ran.append(list(items))
+        return [ValueError(one) if one == "bad" else one.upper() for one in items]
+
+    work_of_all = _WORKS.setdefault(id(ran), work)
+    return (await compute.run_batched(work_of_all, item, key=key, timeout_seconds=None, pixels=pixels)).value
+
+
+_WORKS: dict[int, object] = {}
+
+
+def test_what_waits_and_has_the_same_key_is_computed_together():
+    async def body():
+        async with Blocked(queue_limit=20) as blocked:
+            ran: list = []
+            waiting = [
+                asyncio.create_task(batched(blocked.compute, name, key, ran))
+                for name, key in (("a", 1), ("b", 2), ("c", 1), ("d", None), ("e", 1), ("f", None))
+            ]
+            await turns()
+            await blocked.free()
+            assert await asyncio.gather(*waiting) == ["A", "B", "C", "D", "E", "F"]
+            assert sorted(map(len, ran)) == [1, 1, 1, 3]
+            assert ["a", "c", "e"] in ran
+            assert blocked.metrics.registry.get_sample_value("manypath_service_batch_size_sum") == 7
+
+    asyncio.run(body())
+
+
+def test_a_failure_in_a_batch_is_its_owners_alone():
+    async def body():
+        async with Blocked(queue_limit=20) as blocked:
+            ran: list = []
+            waiting = [asyncio.create_task(batched(blocked.compute, name, 1, ran)) for name in ("a", "bad", "c")]
+            await turns()
+            await blocked.free()
+            answers = await asyncio.gather(*waiting, return_exceptions=True)
+            assert [answers[0], answers[2]] == ["A", "C"]
+            assert isinstance(answers[1], ValueError)
+
+    asyncio.run(body())
+
+
+def test_a_batch_that_fails_as_a_whole_is_computed_one_by_one():
+    async def body():
+        async with Blocked(queue_limit=20) as blocked:
+
+            def work(items):
+                if "bad" in items:
+                    raise ZeroDivisionError
+                return items
+
+            waiting = [
+                asyncio.create_task(blocked.compute.run_batched(work, one, key=1, timeout_seconds=None, pixels=1))
+                for one in ("a", "bad", "c")
+            ]
+            await turns()
+            await blocked.free()
+            answers = await asyncio.gather(*waiting, return_exceptions=True)
+            assert [answers[0].value, answers[2].value] == ["a", "c"]
+            assert isinstance(answers[1], ZeroDivisionError)
+
+    asyncio.run(body())
+
+
+def test_batches_are_bounded_in_number_and_in_pixels():
+    async def body():
+        async with Blocked(queue_limit=40, batch_limit=3, batch_pixels=10) as blocked:
+            ran: list = []
+            small = [asyncio.create_task(batched(blocked.compute, "s", 1, ran)) for _ in range(6)]
+            large = [asyncio.create_task(batched(blocked.compute, "l", 2, ran, pixels=5)) for _ in range(3)]
+            await turns()
+            await blocked.free()
+            await asyncio.gather(*small, *large)
+            assert sorted(ran) == [["l"], ["l", "l"], ["s", "s", "s"], ["s", "s", "s"]]
+
+    asyncio.run(body())
+
+
+def test_the_queue_is_bounded_in_pixels_and_one_request_always_may_wait():
+    async def body():
+        async with Blocked(queue_pixels=100) as blocked:
+            large = asyncio.create_task(blocked.compute.run(lambda: 1, timeout_seconds=None, pixels=1000))
+            await turns()
+            with pytest.raises(OverloadedError, match="1000 pixels"):
+                await blocked.compute.run(lambda: None, timeout_seconds=None, pixels=1)
+            assert blocked.metrics.registry.get_sample_value("manypath_queue_pixels") == 1000
+            await blocked.free()
+            await large
+
+    asyncio.run(body())
+
+
+def measured(lane: Lane, seconds_per_pixel: float) -> Lane:
+    """A lane that knows how long a pixel takes."""
+    job = Job(lambda items: items, None, pixels=2**20, key=None, deadline=None)
+    lane.measured(Batch([job]), seconds_per_pixel * job.cost)
+    return lane
+
+
+def job(pixels: int, *, arrived: float | None = None, deadline: float | None = None) -> Job:
+    made = Job(lambda items: items, None, pixels=pixels, key=None, deadline=deadline)
+    if arrived is not None:
+        made.arrived = arrived
+    return made
+
+
+def order(lane: Lane) -> list[int]:
+    taken = []
+    while (batch := lane.take(most=1, pixels=1)[0]) is not None:
+        taken.append(batch.jobs[0].pixels)
+    return taken
+
+
+def test_short_work_passes_long_work_but_not_for_ever():
+    lane = measured(Lane(limit=100, pixels=10**9, pushback_seconds=0.1), 1e-6)
+    lane.add(job(10_000_000, arrived=100.0))  # 10 s of work
+    for seconds in range(0, 20, 2):
+        lane.add(job(1000 + seconds, arrived=100.0 + seconds))
+    taken = order(lane)
+    assert taken.index(10_000_000) == 5  # passed by what came while it would have been computed
+    assert taken[:5] == [1000, 1002, 1004, 1006, 1008]
+
+
+def test_what_cannot_be_ready_in_time_is_refused_at_once():
+    lane = measured(Lane(limit=100, pixels=10**9, pushback_seconds=0.1), 1e-6)
+    with pytest.raises(ExpiredError, match=r"takes about 10\.0 s"):
+        lane.add(job(10_000_000, deadline=time.monotonic() + 1))
+    lane.add(job(10_000_000))
+    with pytest.raises(OverloadedError, match="are waiting"):
+        lane.add(job(20_000_000, deadline=time.monotonic() + 12))
+    lane.add(job(1000, deadline=time.monotonic() + 1))  # short work passes
+
+
+def test_an_estimate_that_was_wrong_does_not_refuse_for_ever():
+    lane = measured(Lane(limit=100, pixels=10**9, pushback_seconds=0.1), 1e-3)
+    for _ in range(500):
+        try:
+            lane.add(job(1_000_000, deadline=time.monotonic() + 1))
+            break
+        except ExpiredError:
+            continue
+    else:
+        raise AssertionError("it refuses for ever")
+
+
+def test_each_refused_caller_gets_a_time_of_its_own():
+    lane = measured(Lane(limit=1, pixels=10**9, pushback_seconds=0.01), 1e-6)
+    lane.add(job(100_000))
+    pushbacks = []
+    for _ in range(20):
+        with pytest.raises(OverloadedError) as refused:
+            lane.add(job(100_000))
+        pushbacks.append(refused.value.pushback_seconds)
+    assert max(pushbacks) > 5 * min(pushbacks)  # 0.1 s of service each
+    assert max(pushbacks) < 10 * 1.2
+
+
+def test_small_work_has_a_thread_of_its_own():
+    async def body():
+        async with Blocked(express_pixels=100, blocking_pixels=1000) as blocked:
+            computed = await asyncio.wait_for(
+                blocked.compute.run(current_lane, timeout_seconds=None, pixels=100), 30
+            )  # while the other thread is busy
+            assert computed.value == EXPRESS
+
+    asyncio.run(body())
+
+
+def test_work_that_nobody_waits_for_any_more_ends_at_its_next_look():
+    async def body():
+        async with Blocked() as blocked:
+            await blocked.free()
+            looks, ended = threading.Event(), threading.Event()
+
+            def long_work() -> None:
+                try:
+                    while True:
+                        looks.set()
+                        check_waited()
+                        time.sleep(0.001)
+                finally:
+                    ended.set()
+
+            caller = asyncio.create_task(blocked.compute.run(long_work, timeout_seconds=None))
+            assert await asyncio.to_thread(looks.wait, 30)
+            caller.cancel()
+            assert await asyncio.to_thread(ended.wait, 30)
+            assert blocked.shed("abandoned") == 1
+            late = asyncio.create_task(blocked.compute.run(long_work, timeout_seconds=0.05))
+            with pytest.raises(AbandonedError):
+                await asyncio.wait_for(late, 30)
+
+    asyncio.run(body())
+
+
+def test_a_stopping_server_answers_what_it_does_not_wait_for():
+    async def body():
+        async with Blocked() as blocked:
+            waits = blocked.submit("waits")
+            await turns()
+            blocked.compute.abandon()
+            with pytest.raises(StoppingError):
+                await asyncio.wait_for(waits, 30)
+            with pytest.raises(StoppingError):
+                await asyncio.wait_for(blocked.blocking, 30)
+            assert blocked.ran == []
 
     asyncio.run(body())

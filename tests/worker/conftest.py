@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def serve(repository: Path) -> Serve:
 
     @asynccontextmanager
     async def serve_repository(
-        folder: Path = repository, *, port: int = 0, max_batch: int = 4, queue_limit: int = 8
+        folder: Path = repository, *, port: int = 0, max_batch: int = 4, queue_limit: int = 8, **settings_: Any
     ) -> AsyncIterator[str]:
         settings = WorkerSettings.load(
             host="127.0.0.1",
@@ -43,12 +44,11 @@ def serve(repository: Path) -> Serve:
             max_batch=max_batch,
             queue_limit=queue_limit,
             drain_seconds=0,
+            **settings_,
         )
         metrics = WorkerMetrics("test")
-        compute = Compute(metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds)
-        servicer = InferenceServicer(
-            load_repository(folder), compute, metrics, version="test", max_batch=settings.max_batch
-        )
+        compute = Compute.of(settings, metrics)
+        servicer = InferenceServicer(load_repository(folder), compute, metrics, version="test", limits=settings.limits)
         server = Server(settings, metrics, [SERVICE])
         pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server.grpc)
         await server.start()

@@ -209,3 +209,30 @@ def rows_graph() -> onnx.GraphProto:
             helper.make_tensor("found", TensorProto.FLOAT, [1, 3, 6], [value for row in rows for value in row]),
         ],
     )
+
+
+def endless_graph() -> onnx.GraphProto:
+    """A loop whose condition never becomes false."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go_on"], ["still"]),
+            helper.make_node("Add", ["before", "before"], ["after"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, [1, 1]),
+        ],
+        [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, [1, 1]),
+        ],
+    )
+    return helper.make_graph(
+        [helper.make_node("Loop", ["", "forever", "x"], ["scores"], body=body)],
+        "endless",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 1])],
+        initializer=[helper.make_tensor("forever", TensorProto.BOOL, [], [True])],
+    )

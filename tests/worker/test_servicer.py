@@ -181,7 +181,8 @@ def prepared_of(shape: list[int], x: bytes) -> pb.ModelInferRequest:
         (changed(shape=[1, 5, -7, 3]), "at least 1"),
         (changed(shape=[1, 0, 7, 3]), "at least 1"),
         (changed(shape=[1] * 5000), "input 'image' is UINT8 [1, 1, 1, 1, 1, 1, 1, 1, 1], model"),
-        (changed(shape=[1, 2**40, 2**20, 3]), f"needs {3 * 2**60}"),
+        (changed(shape=[1, 2**40, 2**20, 3]), "accepted are axes of at most 16384"),
+        (changed(shape=[1, 16384, 16384, 3]), f"the inputs have {3 * 2**28} elements, accepted are at most"),
         (changed(shape=[5, 1, 7, 3]), "is a batch of 5, accepted are at most 4"),
         (changed(shape=[2**31, 1, 1, 3]), "is a batch of 2147483648, accepted are at most 4"),
         (
@@ -269,7 +270,9 @@ def test_more_requests_than_may_wait_are_shed_and_the_others_are_answered(serve:
     shed = [answer for answer in answers if isinstance(answer, grpc.aio.AioRpcError)]
     assert len(shed) == 12 - 1 - 2
     assert {answer.code() for answer in shed} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
-    assert all(dict(answer.trailing_metadata())["grpc-retry-pushback-ms"] == "200" for answer in shed)
+    pushbacks = [int(dict(answer.trailing_metadata())["grpc-retry-pushback-ms"]) for answer in shed]
+    assert min(pushbacks) >= 200
+    assert len(set(pushbacks)) > 1  # they do not come back together
 
 
 def test_health_is_answered_while_a_model_runs(serve: Serve, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ _RATIOS = (0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 1.0)
 class CodecMetrics(ServiceMetrics):
     """What encoder and decoder count beside that."""
 
+    ROOM = "codec"
+
     def __init__(self, service: str, version: str) -> None:
         super().__init__(service, version)
         registry = self.registry

@@ -60,6 +60,13 @@ def load_codec(settings: CodecSettings, metrics: CodecMetrics) -> Codec:
     return codec
 
 
+def load_another(settings: CodecSettings) -> Codec:
+    """Load the same codec once more, for another thread; what was checked of the first holds for it."""
+    codec = Codec.load(settings.model, device=settings.device, dtype=settings.dtype)
+    codec.decode(codec.encode(check_picture()))
+    return codec
+
+
 def self_check(codec: Codec) -> bool:
     """Check that ``codec`` decodes exactly; warms it along the way.
 

@@ -1,4 +1,4 @@
-"""What encoder and decoder share: a codec, a thread to run it in, and their life. Not for the worker."""
+"""What encoder and decoder share: a codec, threads to run it in, and their life. Not for the worker."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Generic, TypeVar
 
 from manypath.codec import Codec
 from manypath.errors import ManypathError
+from manypath_services.codec.abandonment import check_between_modules
 from manypath_services.codec.metrics import CodecMetrics
-from manypath_services.codec.ready import SelfCheckError, load_codec
+from manypath_services.codec.ready import SelfCheckError, load_another, load_codec
 from manypath_services.codec.settings import CodecSettings
-from manypath_services.common.compute import Compute
+from manypath_services.common.compute import EXPRESS, Compute, current_lane
 from manypath_services.common.entry import StartError
 from manypath_services.common.errors import NotReadyError
 from manypath_services.common.server import Server, until_signal
@@ -35,14 +36,16 @@ class CodecServicer(Generic[Settings]):
         settings: as given.
         metrics: as given.
         codec: None until the model is loaded.
-        compute: the thread that the codec runs in.
+        express_codec: another one for the thread that small pictures have, where they have one.
+        compute: the threads that codecs run in.
     """
 
     def __init__(self, settings: Settings, metrics: CodecMetrics) -> None:
         self.settings = settings
         self.metrics = metrics
         self.codec: Codec | None = None
-        self.compute = Compute(metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds)
+        self.express_codec: Codec | None = None
+        self.compute = Compute.of(settings, metrics, express_pixels=settings.express_pixels)
 
     def loaded(self) -> Codec:
         """Return the codec.
@@ -56,6 +59,14 @@ class CodecServicer(Generic[Settings]):
 
     async def begin(self) -> None:
         """Do what needs the loaded codec and no caller; called before the server says that it serves."""
+
+    def of_this_thread(self) -> Codec:
+        """Return the codec that the compute thread which calls this may use.
+
+        Raises:
+            NotReadyError: it is still loading.
+        """
+        return self.express_codec if current_lane() == EXPRESS and self.express_codec else self.loaded()
 
     async def close(self) -> None:
         """Finish what was accepted; call it after the server has stopped."""
@@ -82,7 +93,7 @@ async def serve_until_signal(server: Server, servicer: CodecServicer[Settings]) 
         await signalled
     finally:
         signalled.cancel()
-        await server.stop()
+        await server.stop(servicer.compute.abandon)
         await servicer.close()
 
 
@@ -93,7 +104,11 @@ async def bring_up(server: Server, servicer: CodecServicer[Settings]) -> None:
         StartError: the model cannot be loaded, or fails its self-check.
     """
     try:
-        servicer.codec = await asyncio.to_thread(load_codec, servicer.settings, servicer.metrics)
+        codec = await asyncio.to_thread(load_codec, servicer.settings, servicer.metrics)
+        if servicer.compute.lanes > 1:
+            servicer.express_codec = await asyncio.to_thread(load_another, servicer.settings)
+        check_between_modules()
+        servicer.codec = codec
     except SelfCheckError as err:
         raise SelfCheckStartError(str(err)) from err
     except ManypathError as err:

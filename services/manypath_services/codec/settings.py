@@ -15,6 +15,12 @@ class CodecSettings(ServiceSettings):
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Where the network runs.")
     dtype: str = Field("float32", pattern="^(float32|bfloat16)$", description="Numbers of the transforms.")
     max_pixels: int = Field(SERVICE_MAX_PIXELS, ge=1, le=2**28, description="Largest width times height of a picture.")
+    express_pixels: int = Field(
+        2**18,
+        ge=0,
+        description="Pictures of at most so many pixels have a thread and a copy of the model of their own, and need "
+        "not wait for large ones; 0 saves that memory.",
+    )
     selfcheck_linger_seconds: float = Field(
         60.0,
         ge=0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,6 +27,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.
 STAGE_SECONDS = (0.001, 0.0025, *_SECONDS)
 """Buckets for what takes a part of a call."""
 
+_BATCHES = (1, 2, 4, 8, 16, 32)
 _CALL = ("grpc_service", "grpc_method", "grpc_type")
 
 
@@ -35,6 +37,9 @@ class ServiceMetrics:
     Attributes:
         registry: that the HTTP port serves; one per server, so that tests can have several.
     """
+
+    ROOM: ClassVar[str] = "service"
+    """Middle of the names of what a subclass counts."""
 
     def __init__(self, service: str, version: str) -> None:
         self.registry = registry = CollectorRegistry()
@@ -72,6 +77,12 @@ class ServiceMetrics:
         self.refusals = Refusals(self.shed)
         self.queue_pixels = Gauge(
             "manypath_queue_pixels", "Pixels, or elements of tensors, that wait for compute.", registry=registry
+        )
+        self.batch_size = Histogram(
+            f"manypath_{self.ROOM}_batch_size",
+            "Requests that were computed together.",
+            buckets=_BATCHES,
+            registry=registry,
         )
         self.compute_pixels = Gauge(
             "manypath_compute_pixels", "Pixels, or elements of tensors, that are computed now.", registry=registry

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Any
 
@@ -168,8 +169,12 @@ class Server:
                 await self._set_health(health_pb2.HealthCheckResponse.SERVING)
                 _log.info("ready again")
 
-    async def stop(self) -> None:
-        """End: NOT_SERVING, wait for clients to move away, refuse new calls, finish the accepted ones."""
+    async def stop(self, abandon: Callable[[], None] | None = None) -> None:
+        """End: NOT_SERVING, wait for clients to move away, refuse new calls, finish the accepted ones.
+
+        Args:
+            abandon: ends what is still computed after the grace, so that its callers get an answer by name.
+        """
         self._state = _State.DRAINING
         await self._health.enter_graceful_shutdown()
         _log.info("draining", extra={"drain_seconds": self._settings.drain_seconds})
@@ -180,6 +185,10 @@ class Server:
             await asyncio.wait_for(self._boundary.wait_idle(), self._settings.grace_seconds)
         except TimeoutError:
             _log.warning("calls are cut off after their grace")
+            if abandon is not None:
+                abandon()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._boundary.wait_idle(), _FAREWELL_SECONDS)
         await asyncio.sleep(_FAREWELL_SECONDS)  # who was just answered asks again, and is told as well
         stopped = asyncio.create_task(self.grpc.stop(_FAREWELL_SECONDS))
         await asyncio.sleep(0)  # no new call comes in from here on

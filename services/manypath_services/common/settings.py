@@ -77,10 +77,19 @@ class ServiceSettings(BaseSettings):
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level logged.")
     threads: int = Field(1, ge=1, le=256, description="Threads of one inference.")
     queue_limit: int = Field(
-        32, ge=1, le=10_000, description="Requests that may wait for compute; more are shed with a pushback."
+        256, ge=1, le=10_000, description="Requests that may wait for compute; more are shed with a pushback."
     )
+    queue_pixels: int = Field(
+        2**26,
+        ge=1,
+        description="Pixels, or elements of tensors, that may wait for compute; a single request always may.",
+    )
+    batch_limit: int = Field(
+        16, ge=1, le=1024, description="Waiting requests that are computed together at most; 1 computes each alone."
+    )
+    batch_pixels: int = Field(2**20, ge=1, description="Pixels, or elements of tensors, of such a batch at most.")
     pushback_seconds: float = Field(
-        0.2, gt=0, le=60, description="Seconds after which a shed request is asked to come again."
+        0.2, gt=0, le=60, description="Least seconds after which a shed request is asked to come again."
     )
     drain_seconds: float = Field(
         2.0,

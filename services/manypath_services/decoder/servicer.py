@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 import numpy as np
 import numpy.typing as npt
 
-from manypath.bitstream import StreamInfo, inspect, parse_header
-from manypath.codec import Codec, StageTimings
+from manypath.bitstream import Header, inspect, parse_header
+from manypath.codec import Codec
 from manypath.errors import BitstreamError, LimitError, RequestError
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
@@ -23,39 +22,23 @@ from manypath_services.codec.messages import (
     check_reply_size,
     facts_message,
     path_names,
-    picture_message,
     picture_route,
-    score_map_files,
     task_route,
     timing_messages,
 )
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.codec.serving import CodecServicer
 from manypath_services.codec.statuses import CODEC_CODES
+from manypath_services.common import logs
 from manypath_services.decoder.settings import DecoderSettings
 from manypath_services.decoder.stream import AnalyzedFrames
+from manypath_services.decoder.work import Decoded, Order, Wanted, batch_key, decode_together
 from manypath_services.decoder.workers import Answer, Workers
 from manypath_services.streams.receiver import Receiver, Window
 
 Image = npt.NDArray[np.uint8]
 _Context = grpc.aio.ServicerContext[Any, Any]
 _ENVELOPE_BYTES = 2**16  # of a message, beside its pictures
-
-
-class _Wanted(NamedTuple):
-    """Routes of one request: pictures to send back, then pictures for workers."""
-
-    pictures: list[Route]
-    tasks: list[Route]
-    picture_format: int
-    score_maps: list[bool]  # of each picture
-
-
-class _Decoded(NamedTuple):
-    pictures: list[pb.DecodedPicture]
-    task_images: list[Image]
-    info: StreamInfo
-    seconds: dict[str, float]
 
 
 class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServicer):
@@ -159,20 +142,29 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
             max_paths=self.settings.max_paths,
         )
 
-    async def _decode(self, codec: Codec, bitstream: bytes, wanted: _Wanted, context: _Context) -> _Decoded:
-        self._check(bitstream, wanted)
+    async def _decode(self, codec: Codec, bitstream: bytes, wanted: Wanted, context: _Context) -> Decoded:
+        header = self._check(bitstream, wanted)
         with self._counting_rejections():
-            computed = await self.compute.run(
-                lambda: self._work(codec, bitstream, wanted), timeout_seconds=context.time_remaining()
+            computed = await self.compute.run_batched(
+                self._work,
+                Order(bitstream, wanted),
+                key=batch_key(header, wanted),
+                timeout_seconds=context.time_remaining(),
+                pixels=header.width * header.height * len(wanted.different),
             )
         decoded = computed.value
         decoded.seconds["queue"] = computed.wait_seconds
+        logs.note(width=header.width, height=header.height, bytes=len(bitstream), quality=decoded.info.quality)
+        logs.note(queue_seconds=round(computed.wait_seconds, 6), paths=[path for path, _ in wanted.different])
         self._count(codec, wanted, decoded)
         check_reply_size(
             sum(picture.ByteSize() for picture in decoded.pictures),
             self.settings.max_message_bytes - _ENVELOPE_BYTES,
         )
         return decoded
+
+    def _work(self, orders: Sequence[Order]) -> list[Decoded]:
+        return decode_together(self.of_this_thread(), orders)
 
     def _check_count(self, request: pb.DecodeRequest | pb.AnalyzeRequest) -> None:
         """Refuse a request for too much before anything walks its lists."""
@@ -182,8 +174,8 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
                 f"a request has at most {self.settings.max_paths} pictures and tasks together, got {asked}"
             )
 
-    def _check(self, bitstream: bytes, wanted: _Wanted) -> None:
-        """Refuse what needs no decoding to be refused."""
+    def _check(self, bitstream: bytes, wanted: Wanted) -> Header:
+        """Refuse what needs no decoding to be refused, and return the header."""
         with self._counting_rejections():
             header = parse_header(bitstream)
             pixels = header.width * header.height
@@ -195,30 +187,9 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
         if wanted.picture_format == pb.PICTURE_FORMAT_RAW:
             limit = self.settings.max_message_bytes - _ENVELOPE_BYTES
             check_reply_size(3 * pixels * len(wanted.pictures), limit)
+        return header
 
-    def _work(self, codec: Codec, bitstream: bytes, wanted: _Wanted) -> _Decoded:
-        routes = [*wanted.pictures, *wanted.tasks]
-        # the same route twice is decoded once: a fallback for a task is the picture that a person sees
-        different = list(dict.fromkeys(route.decoded for route in routes))
-        timings = StageTimings()
-        reconstructions = codec.reconstruct(bitstream, different, scores=any(wanted.score_maps), timings=timings)
-        made = dict(zip(different, reconstructions, strict=True))
-        begun = time.perf_counter()
-        pictures = [
-            pb.DecodedPicture(
-                picture=picture_message(made[route.decoded].image, wanted.picture_format),
-                route=route.message(),
-                score_maps=score_map_files(made[route.decoded].scores) if score_maps else (),
-            )
-            for route, score_maps in zip(wanted.pictures, wanted.score_maps, strict=True)
-        ]
-        seconds = {"queue": 0.0, **timings.seconds}
-        if pictures:
-            seconds["picture_encode"] = time.perf_counter() - begun
-        task_images = [made[route.decoded].image for route in wanted.tasks]
-        return _Decoded(pictures, task_images, inspect(bitstream), seconds)
-
-    def _count(self, codec: Codec, wanted: _Wanted, decoded: _Decoded) -> None:
+    def _count(self, codec: Codec, wanted: Wanted, decoded: Decoded) -> None:
         metrics, info = self.metrics, decoded.info
         metrics.input_pixels.inc(info.width * info.height)
         metrics.input_bytes.inc(info.bytes)
@@ -251,6 +222,6 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
             raise
 
 
-def _wanted(codec: Codec, pictures: Sequence[pb.PathRequest], tasks: list[Route], picture_format: int) -> _Wanted:
+def _wanted(codec: Codec, pictures: Sequence[pb.PathRequest], tasks: list[Route], picture_format: int) -> Wanted:
     routes = [picture_route(codec, picture) for picture in pictures]
-    return _Wanted(routes, tasks, picture_format, [picture.score_maps for picture in pictures])
+    return Wanted(routes, tasks, picture_format, [picture.score_maps for picture in pictures])

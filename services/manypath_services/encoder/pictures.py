@@ -10,8 +10,8 @@ from manypath_pictures.errors import PictureDamagedError, PictureFormatError
 from manypath_pictures.reader import FORMATS, Samples
 
 
-def check_picture(picture: pb.Picture, max_pixels: int) -> int:
-    """Refuse at the door what needs no decoding to be refused, and return the number of pixels.
+def check_picture(picture: pb.Picture, max_pixels: int) -> reader.Size:
+    """Refuse at the door what needs no decoding to be refused, and return the size as it is stored.
 
     Only a file's header is read.
 
@@ -21,18 +21,19 @@ def check_picture(picture: pb.Picture, max_pixels: int) -> int:
     kind = picture.WhichOneof("content")
     if kind == "raw":
         raw = picture.raw
-        reader.check_size(reader.Size(raw.width, raw.height), max_pixels)
+        size = reader.Size(raw.width, raw.height)
+        reader.check_size(size, max_pixels)
         expected = 3 * raw.width * raw.height
         if len(raw.data) != expected:
             raise PictureDamagedError(
                 f"raw RGB samples of {raw.width}x{raw.height} take {expected} bytes, got {len(raw.data)}"
             )
-        return int(raw.width * raw.height)
+        return size
     if not picture.file:
         raise PictureFormatError(f"there is no picture; give file ({', '.join(FORMATS)}) or raw")
     size = reader.stored_size(picture.file)
     reader.check_size(size, max_pixels)
-    return size.width * size.height
+    return size
 
 
 def read_picture(picture: pb.Picture, max_pixels: int) -> Samples:

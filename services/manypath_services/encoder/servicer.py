@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 
-from manypath.bitstream import StreamInfo, inspect
-from manypath.codec import Codec, StageTimings
-from manypath.errors import BudgetError
 from manypath.quality import LEVELS, QUALITY_STEPS
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
-from manypath_pictures.reader import FORMATS
+from manypath_pictures.reader import FORMATS, Size
 from manypath_services.codec.messages import facts_message, path_names, path_numbers, timing_messages
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.codec.serving import CodecServicer
 from manypath_services.codec.statuses import CODEC_CODES
-from manypath_services.encoder.pictures import check_picture, read_picture
+from manypath_services.common import logs
+from manypath_services.encoder.pictures import check_picture
+from manypath_services.encoder.rate import budget_message, read_rate
 from manypath_services.encoder.settings import EncoderSettings
 from manypath_services.encoder.stream import EncodedFrames
 from manypath_services.encoder.uplink import Uplink
+from manypath_services.encoder.work import Encoded, Order, batch_key, encode_together
 from manypath_services.streams.receiver import Receiver, Window
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 # one picture is encoded at a time; the next one's bytes should be here by then
 _WINDOW = Window(frames=16, bytes=64 * 2**20, at_once=1)
 _NO_PATH = "none"  # a bitstream has no path yet: that is its decoder's choice
-
-
-class _Rate(NamedTuple):
-    quality: float | None = None
-    max_bytes: int | None = None
-    target_bpp: float | None = None
-
-
-class _Encoded(NamedTuple):
-    bitstream: bytes
-    info: StreamInfo
-    seconds: dict[str, float]
+_QUICK_BYTES = 2**18  # of a file, whose header is read within a millisecond
 
 
 class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServicer):
@@ -113,10 +103,14 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
 
     async def _encode(self, picture: pb.Picture, rate: pb.Rate, context: _Context) -> pb.EncodeResponse:
         codec = self.loaded()
-        check_picture(picture, self.settings.max_pixels)
-        asked = _read_rate(rate)
-        computed = await self.compute.run(
-            lambda: self._work(codec, picture, asked), timeout_seconds=context.time_remaining()
+        size = await _size(picture, self.settings.max_pixels)
+        asked = read_rate(rate)
+        computed = await self.compute.run_batched(
+            self._work,
+            Order(picture, asked),
+            key=batch_key(size, asked),
+            timeout_seconds=context.time_remaining(),
+            pixels=size.width * size.height * asked.searches,
         )
         bitstream, info, worked = computed.value
         seconds = {"queue": computed.wait_seconds, **worked}
@@ -126,48 +120,26 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
         metrics.output_bytes.labels(_NO_PATH).inc(info.bytes)
         metrics.observe_rate(path=_NO_PATH, quality=info.quality, size=info.bytes, bpp=info.bpp)
         metrics.observe_stages(seconds, path=_NO_PATH, device=codec.device)
+        logs.note(width=info.width, height=info.height, bytes=info.bytes, quality=info.quality)
+        logs.note(queue_seconds=round(computed.wait_seconds, 6))
         response = pb.EncodeResponse(
             bitstream=bitstream,
             facts=facts_message(info),
             device=codec.device,
             timings=timing_messages(seconds),
         )
-        budget = _budget(asked, info)
+        budget = budget_message(asked, info)
         if budget is not None:
             response.budget.CopyFrom(budget)
             metrics.budget_utilization.observe(budget.used_bytes / budget.asked_bytes)
         return response
 
-    def _work(self, codec: Codec, picture: pb.Picture, rate: _Rate) -> _Encoded:
-        begun = time.perf_counter()
-        image = read_picture(picture, self.settings.max_pixels)
-        seconds = {"picture_decode": time.perf_counter() - begun}
-        if rate.target_bpp is not None and rate.target_bpp * image.shape[0] * image.shape[1] < 8:
-            raise BudgetError(f"target_bpp must allow at least 1 byte, got {rate.target_bpp}")
-        timings = StageTimings()
-        bitstream = codec.encode(
-            image,
-            quality=rate.quality,
-            max_bytes=rate.max_bytes,
-            target_bpp=rate.target_bpp,
-            timings=timings,
-        )
-        return _Encoded(bitstream, inspect(bitstream), seconds | timings.seconds)
+    def _work(self, orders: Sequence[Order]) -> list[Encoded | Exception]:
+        return encode_together(self.of_this_thread(), orders, self.settings.max_pixels)
 
 
-def _read_rate(rate: pb.Rate) -> _Rate:
-    kind = rate.WhichOneof("target")
-    if kind is None:
-        return _Rate()
-    if kind == "max_bytes" and rate.max_bytes == 0:
-        raise BudgetError("max_bytes must be at least 1, got 0")
-    return _Rate(**{kind: getattr(rate, kind)})
-
-
-def _budget(rate: _Rate, info: StreamInfo) -> pb.Budget | None:
-    if rate.max_bytes is not None:
-        return pb.Budget(asked_bytes=rate.max_bytes, used_bytes=info.bytes)
-    if rate.target_bpp is not None:
-        asked = min(int(rate.target_bpp * info.width * info.height / 8), 2**63)
-        return pb.Budget(asked_bytes=asked, used_bytes=info.bytes)
-    return None
+async def _size(picture: pb.Picture, max_pixels: int) -> Size:
+    """Check a picture at the door; a large file's header may be long, for which the event loop has no time."""
+    if len(picture.file) < _QUICK_BYTES:
+        return check_picture(picture, max_pixels)
+    return await asyncio.to_thread(check_picture, picture, max_pixels)

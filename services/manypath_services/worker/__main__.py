@@ -38,16 +38,16 @@ async def serve(settings: WorkerSettings) -> None:
         extra = {"model": name, "sha256": digest, "execution_providers": model.providers}
         _log.info("model loaded", extra=extra)
 
-    compute = Compute(metrics, queue_limit=settings.queue_limit, pushback_seconds=settings.pushback_seconds)
-    servicer = InferenceServicer(models, compute, metrics, version=version, max_batch=settings.max_batch)
+    compute = Compute.of(settings, metrics)
+    servicer = InferenceServicer(models, compute, metrics, version=version, limits=settings.limits)
     server = Server(settings, metrics, [SERVICE])
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server.grpc)  # type: ignore[no-untyped-call]
     await server.start()
     await server.become_ready()
     await until_signal(settings)
     servicer.draining = True
-    await server.stop()
-    compute.close()
+    await server.stop(compute.abandon)
+    compute.close(timeout_seconds=1.0)
 
 
 def main() -> int:

@@ -1,47 +1,89 @@
-"""One inference: an Open Inference request in, its response out; no transport, runs in any thread."""
+"""Inference: Open Inference requests in, their responses out; no transport, runs in any thread."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from manypath_api.inference import open_inference_pb2 as pb
 from manypath_services.inference.tasks import CLASS_COLOURS, CLASS_NAMES
-from manypath_services.inference.tensors import Array, datatype_of, read_tensor, write_raw
+from manypath_services.inference.tensors import Array, TensorError, datatype_of, read_tensor, write_raw
+from manypath_services.worker.limits import Limits
 from manypath_services.worker.model import InputError, Model
 
 _CLASSIFICATION = "classification"
 """Parameter of a requested output, from Triton: the k best classes as text in place of all scores."""
 
 
-def infer(model: Model, request: pb.ModelInferRequest, *, max_batch: int) -> pb.ModelInferResponse:
-    """Runs one request.
+class Order(NamedTuple):
+    """One request, checked as far as that needs no tensor to be read."""
 
-    Args:
-        model: the one that the request names.
-        request: checked here, completely, before anything is computed.
-        max_batch: largest first axis of an input; a network's memory grows with it, not with the bytes
-            that came.
+    model: Model
+    request: pb.ModelInferRequest
+    wanted: list[tuple[str, int]]  # names of outputs, each with its top k or 0
+    elements: int
 
-    Returns:
-        The response, its tensors as raw contents. Its parameter `execution_providers` says what computed it; a
-        segmenter's outputs carry the classes' names and colours.
+    @property
+    def batch_key(self) -> Hashable | None:
+        """What requests must have in common to be run together; None runs alone."""
+        inputs = self.request.inputs
+        if not self.model.batches or any(tensor.shape[0] != 1 for tensor in inputs):
+            return None
+        shapes = tuple((tensor.name, tuple(tensor.shape)) for tensor in inputs)
+        return (self.model.manifest.name, shapes, tuple(name for name, _ in self.wanted))
+
+
+def check(model: Model, request: pb.ModelInferRequest, limits: Limits) -> Order:
+    """Refuse what the model cannot take, before a tensor is read.
 
     Raises:
-        TensorError: a tensor contradicts itself.
-        InputError: the tensors or the wanted outputs do not fit the model.
+        InputError: the tensors or the wanted outputs do not fit the model, or are larger than accepted.
     """
-    inputs = _read_inputs(model, request, max_batch)
-    wanted = _wanted_outputs(model, request)
-    results = model.run(inputs, [name for name, _ in wanted])
+    elements = _check_inputs(model, request, limits)
+    return Order(model, request, _wanted_outputs(model, request), elements)
 
+
+def infer_together(orders: Sequence[Order], limits: Limits) -> list[pb.ModelInferResponse | Exception]:
+    """Run requests of one ``batch_key``.
+
+    Returns:
+        For each its response, tensors as raw contents, or the error that it alone has. The parameter
+        `execution_providers` says what computed it; a segmenter's outputs carry the classes' names and colours.
+    """
+    model = orders[0].model
+    answers: dict[int, pb.ModelInferResponse | Exception] = {}
+    read: dict[int, dict[str, Array]] = {}
+    for number, order in enumerate(orders):
+        try:
+            read[number] = _read_inputs(order)
+        except TensorError as err:
+            answers[number] = err
+    if read:
+        names = [name for name, _ in orders[0].wanted]
+        together = {
+            name: np.concatenate([inputs[name] for inputs in read.values()]) if len(read) > 1 else array
+            for name, array in next(iter(read.values())).items()
+        }
+        results = model.run(together, names, seconds=limits.seconds)
+        if len(read) > 1 and any(len(result) != len(read) for result in results):
+            raise InputError(f"model {model.manifest.name!r} does not answer row by row")  # each is then run alone
+        for row, number in enumerate(read):
+            own = [result[row : row + 1] for result in results] if len(read) > 1 else results
+            answers[number] = _response(orders[number], own)
+    return [answers[number] for number in range(len(orders))]
+
+
+def _response(order: Order, results: Sequence[Array]) -> pb.ModelInferResponse:
+    model = order.model
     response = pb.ModelInferResponse(
-        model_name=model.manifest.name, model_version=model.manifest.version, id=request.id
+        model_name=model.manifest.name, model_version=model.manifest.version, id=order.request.id
     )
     response.parameters["execution_providers"].string_param = ",".join(model.providers)
-    for (name, top_k), result in zip(wanted, results, strict=True):
+    for (name, top_k), result in zip(order.wanted, results, strict=True):
         array = _best_classes(result, model.labels, top_k) if top_k else result
         output = response.outputs.add(name=name, datatype=datatype_of(array), shape=array.shape)
         if model.manifest.task in ("segmentation", "detection"):  # indexes mean nothing without names
@@ -52,7 +94,8 @@ def infer(model: Model, request: pb.ModelInferRequest, *, max_batch: int) -> pb.
     return response
 
 
-def _read_inputs(model: Model, request: pb.ModelInferRequest, max_batch: int) -> dict[str, Array]:
+def _check_inputs(model: Model, request: pb.ModelInferRequest, limits: Limits) -> int:
+    """Check names and shapes, and return the elements of all inputs."""
     specs = {spec.name: spec for spec in model.manifest.inputs}
     names = [tensor.name for tensor in request.inputs[: len(specs) + 1]]
     if sorted(names) != sorted(specs):
@@ -63,18 +106,33 @@ def _read_inputs(model: Model, request: pb.ModelInferRequest, max_batch: int) ->
         raise InputError(
             f"there are {len(raw)} raw_input_contents for {len(names)} inputs, accepted are none or as many"
         )
-    arrays: dict[str, Array] = {}
-    for position, tensor in enumerate(request.inputs):
+    elements = 0
+    for tensor in request.inputs:
         spec = specs[tensor.name]
+        shown = list(tensor.shape[:9])
         if not spec.accepts(tensor.datatype, tensor.shape):
             raise InputError(
-                f"input {tensor.name!r} is {tensor.datatype[:16]} {list(tensor.shape[:9])}, "
+                f"input {tensor.name!r} is {tensor.datatype[:16]} {shown}, "
                 f"model {model.manifest.name!r} takes {spec}; -1 is any length"
             )
-        if spec.shape and spec.shape[0] == -1 and tensor.shape[0] > max_batch:
-            raise InputError(f"input {tensor.name!r} is a batch of {tensor.shape[0]}, accepted are at most {max_batch}")
-        arrays[tensor.name] = read_tensor(tensor, raw[position] if raw else None)
-    return arrays
+        if spec.shape and spec.shape[0] == -1 and tensor.shape[0] > limits.rows:
+            raise InputError(
+                f"input {tensor.name!r} is a batch of {tensor.shape[0]}, accepted are at most {limits.rows}"
+            )
+        if len(tensor.shape) > 2 and max(tensor.shape[1:]) > limits.side:
+            raise InputError(f"input {tensor.name!r} is {shown}, accepted are axes of at most {limits.side}")
+        elements += math.prod(tensor.shape)
+    if elements > limits.elements:
+        raise InputError(f"the inputs have {elements} elements, accepted are at most {limits.elements}")
+    return elements
+
+
+def _read_inputs(order: Order) -> dict[str, Array]:
+    raw = order.request.raw_input_contents
+    return {
+        tensor.name: read_tensor(tensor, raw[position] if raw else None)
+        for position, tensor in enumerate(order.request.inputs)
+    }
 
 
 def _wanted_outputs(model: Model, request: pb.ModelInferRequest) -> list[tuple[str, int]]:

@@ -13,6 +13,8 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 class WorkerMetrics(ServiceMetrics):
     """Time in the networks."""
 
+    ROOM = "worker"
+
     def __init__(self, version: str) -> None:
         super().__init__("worker", version)
         self.inference = Histogram(

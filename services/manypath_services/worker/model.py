@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from manypath_services.common.entry import StartError
 from manypath_services.common.errors import ServiceError
+from manypath_services.worker.external import refers_outside
+from manypath_services.worker.time_limit import limited
 
 Array = npt.NDArray[Any]
 Device = Literal["cpu", "cuda"]
@@ -119,21 +121,31 @@ class Model(NamedTuple):
     session: onnxruntime.InferenceSession
     providers: tuple[str, ...]
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    @property
+    def batches(self) -> bool:
+        """Whether several requests can be put together: every input and output has a first axis of any length."""
+        specs = (*self.manifest.inputs, *self.manifest.outputs)
+        return all(spec.shape and spec.shape[0] == -1 for spec in specs)
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str], *, seconds: float = 3600.0) -> list[Array]:
         """Runs the network.
 
         Args:
             inputs: every input by name, already accepted by its `TensorSpec`.
             outputs: names of the wanted outputs.
+            seconds: that it may take.
 
         Returns:
             The outputs, in the order asked for.
 
         Raises:
             InputError: the graph cannot work on these shapes.
+            ExpiredError: it took longer.
+            AbandonedError: nobody waited for it any more.
         """
         try:
-            results: list[Array] = self.session.run(list(outputs), dict(inputs))
+            with limited(self.manifest.name, seconds) as options:
+                results: list[Array] = self.session.run(list(outputs), dict(inputs), options)
         except InvalidArgument as err:
             raise InputError(f"model {self.manifest.name!r} cannot take these tensors: {err}") from err
         return results
@@ -212,7 +224,14 @@ def load_model(folder: Path, *, device: Device = "cpu", threads: int = 1) -> Mod
 
 
 def _open_session(name: str, graph: bytes, *, device: Device, threads: int) -> onnxruntime.InferenceSession:
+    if refers_outside(graph):
+        raise ModelError(
+            f"model {name!r} keeps weights in files beside model.onnx, which its digest does not cover; "
+            "save it as one file (onnx.save with save_as_external_data=False)"
+        )
     options = onnxruntime.SessionOptions()
+    # What a large picture needed would stay: the arena never gives back. The C library's allocator is asked to.
+    options.enable_cpu_mem_arena = False
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Idle threads that spin at a barrier steal the core from the process beside them.

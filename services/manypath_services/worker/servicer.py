@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
 
 from manypath_api.inference import open_inference_pb2 as pb
 from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
+from manypath_services.common import logs
 from manypath_services.common.client import INFERENCE_SERVICE
 from manypath_services.common.compute import Compute
-from manypath_services.worker.inference import infer
+from manypath_services.worker.inference import Order, check, infer_together
+from manypath_services.worker.limits import Limits
 from manypath_services.worker.metrics import WorkerMetrics
 from manypath_services.worker.model import Model, TensorSpec, UnknownModelError
 
@@ -26,10 +28,10 @@ class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
 
     Args:
         models: by name.
-        compute: where they run, one request at a time: a session already uses the threads it was given.
+        compute: where they run: a session already uses the threads it was given.
         metrics: where the networks' time is counted.
         version: of this software.
-        max_batch: largest first axis of an input.
+        limits: of a request.
 
     Attributes:
         draining: set when the process is about to stop; the server then is not ready.
@@ -42,13 +44,13 @@ class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
         metrics: WorkerMetrics,
         *,
         version: str,
-        max_batch: int,
+        limits: Limits,
     ) -> None:
         self._models = models
         self._compute = compute
         self._metrics = metrics
         self._version = version
-        self._max_batch = max_batch
+        self._limits = limits
         self.draining = False
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:
@@ -84,14 +86,26 @@ class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
         """Runs a model."""
         model = self._find(request.model_name, request.model_version)
 
-        def work() -> pb.ModelInferResponse:
-            begun = time.perf_counter()
-            response = infer(model, request, max_batch=self._max_batch)
-            histogram = self._metrics.inference.labels(model.manifest.name, model.providers[0])
-            histogram.observe(time.perf_counter() - begun)
-            return response
+        order = check(model, request, self._limits)
+        computed = await self._compute.run_batched(
+            self._work,
+            order,
+            key=order.batch_key,
+            timeout_seconds=context.time_remaining(),
+            pixels=order.elements,
+        )
+        logs.note(model=model.manifest.name, elements=order.elements, queue_seconds=round(computed.wait_seconds, 6))
+        return computed.value
 
-        return (await self._compute.run(work, timeout_seconds=context.time_remaining())).value
+    def _work(self, orders: Sequence[Order]) -> list[pb.ModelInferResponse | Exception]:
+        begun = time.perf_counter()
+        answers = infer_together(orders, self._limits)
+        model = orders[0].model
+        histogram = self._metrics.inference.labels(model.manifest.name, model.providers[0])
+        share = (time.perf_counter() - begun) / len(orders)
+        for _ in orders:
+            histogram.observe(share)
+        return answers
 
     def _find(self, name: str, version: str) -> Model:
         model = self._models.get(name)

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from manypath_services.common.settings import ServiceSettings, settings_for
+from manypath_services.worker.limits import Limits
 
 
 def _cached_models() -> Path:
@@ -37,6 +38,20 @@ class WorkerSettings(ServiceSettings):
     )
     only: tuple[str, ...] = Field((), description="Models of it that are served, as a JSON list; empty is all.")
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where onnxruntime computes.")
+    max_elements: int = Field(
+        3 * 2**24, ge=1, description="Most elements of a request's inputs; three for each pixel of a picture."
+    )
+    max_side: int = Field(16384, ge=1, description="Longest axis of an input behind its first, in elements.")
+    inference_seconds: float = Field(30.0, gt=0, le=3600, description="Longest run of a network; it is then ended.")
+    queue_pixels: int = Field(
+        3 * 2**26, ge=1, description="Elements of tensors that may wait for compute; a single request always may."
+    )
+    batch_pixels: int = Field(3 * 2**20, ge=1, description="Elements of tensors that are computed together at most.")
     max_batch: int = Field(
         32, ge=1, le=4096, description="Largest batch of a request; a network's memory grows with it."
     )
+
+    @property
+    def limits(self) -> Limits:
+        """What a request may ask of a model."""
+        return Limits(self.max_batch, self.max_elements, self.max_side, self.inference_seconds)

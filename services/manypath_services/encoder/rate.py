@@ -1,0 +1,57 @@
+"""How many bits a request wants to spend, and what became of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from manypath.bitstream import StreamInfo
+from manypath.errors import BudgetError
+from manypath_api.v1 import codec_pb2 as pb
+
+_SEARCH = 3  # times the work of one encoding, about: the search for a budget keeps what it can
+
+
+class Rate(NamedTuple):
+    """At most one of them is given; none is the codec's default quality."""
+
+    quality: float | None = None
+    max_bytes: int | None = None
+    target_bpp: float | None = None
+
+    @property
+    def searches(self) -> int:
+        """How many times one encoding's work this is, about."""
+        return 1 if self.max_bytes is None and self.target_bpp is None else _SEARCH
+
+    def check_pixels(self, pixels: int) -> None:
+        """Refuse a budget of no byte.
+
+        Raises:
+            BudgetError: it is one.
+        """
+        if self.target_bpp is not None and self.target_bpp * pixels < 8:
+            raise BudgetError(f"target_bpp must allow at least 1 byte, got {self.target_bpp}")
+
+
+def read_rate(rate: pb.Rate) -> Rate:
+    """Return what a message asks for.
+
+    Raises:
+        BudgetError: it allows no byte.
+    """
+    kind = rate.WhichOneof("target")
+    if kind is None:
+        return Rate()
+    if kind == "max_bytes" and rate.max_bytes == 0:
+        raise BudgetError("max_bytes must be at least 1, got 0")
+    return Rate(**{kind: getattr(rate, kind)})
+
+
+def budget_message(rate: Rate, info: StreamInfo) -> pb.Budget | None:
+    """Return what was asked and used; None where there was no budget."""
+    if rate.max_bytes is not None:
+        return pb.Budget(asked_bytes=rate.max_bytes, used_bytes=info.bytes)
+    if rate.target_bpp is not None:
+        asked = min(int(rate.target_bpp * info.width * info.height / 8), 2**63)
+        return pb.Budget(asked_bytes=asked, used_bytes=info.bytes)
+    return None
