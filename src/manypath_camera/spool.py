@@ -130,7 +130,14 @@ class Spool:
 
     # ------------------------------------------------------------------------------------------ its work
 
-    def put(self, sender: str, captured_at: float, payload: bytes, origin: Origin | None = None) -> Put:
+    def put(
+        self,
+        sender: str,
+        captured_at: float,
+        payload: bytes,
+        origin: Origin | None = None,
+        facts: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> Put:
         """Put a frame in; when this returns, it is on the disk.
 
         Args:
@@ -138,11 +145,13 @@ class Spool:
             captured_at: seconds since 1970.
             payload: the message.
             origin: what the frame is called where it came from; the same one again is not put in again.
+            facts: remembered together with the frame, or not at all; see ``remember``.
 
         Raises:
             SpoolError: the disk does not take it.
         """
-        return self._ask(lambda: self._store.put([(sender, captured_at, payload)], origin)[0])
+        texts = {key: json.dumps(value) for key, value in (facts or {}).items()}
+        return self._ask(lambda: self._store.put([(sender, captured_at, payload)], origin, texts)[0])
 
     def skip(self, origin: Origin) -> None:
         """Remember that a sender's frame was refused for good: it counts as put in."""
@@ -150,7 +159,7 @@ class Spool:
 
     def put_many(self, frames: Iterable[tuple[str, float, bytes]]) -> list[Put]:
         """Put several frames in at once: one wait for the disk; see ``put``."""
-        return self._ask(lambda: self._store.put(list(frames), None))
+        return self._ask(lambda: self._store.put(list(frames), None, {}))
 
     def fetch(self, after: int, upto: int, *, max_items: int, max_bytes: int) -> list[Item]:
         """Return the next items, ascending; at least one where there is any.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -157,7 +157,7 @@ class SpoolStore:
             self._opened.close()
             self._opened = None
 
-    def put(self, frames: list[tuple[str, float, bytes]], origin: Origin | None) -> list[Put]:
+    def put(self, frames: list[tuple[str, float, bytes]], origin: Origin | None, facts: Mapping[str, str]) -> list[Put]:
         """Put frames in, in one transaction; where the disk is full, make room as the policy has it."""
         incoming = sum(len(payload) for _, _, payload in frames)
         needed = _LOG_BYTES + _MARGIN_BYTES + 2 * incoming
@@ -171,7 +171,7 @@ class SpoolStore:
         excess = self.size_bytes + incoming - self.limits.max_bytes
         if excess > 0 and self.limits.policy is not Policy.DROP_NEWEST and incoming <= self.limits.max_bytes:
             self._make_room(excess, Reason.BYTES)
-        return self._writing(lambda: self._insert(frames, origin))
+        return self._writing(lambda: self._insert(frames, origin, facts))
 
     def _room(self) -> int:
         """Return bytes that a frame and the log may take: free on the disk, free within the file, and the log's own."""
@@ -194,7 +194,9 @@ class SpoolStore:
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return work()
 
-    def _insert(self, frames: list[tuple[str, float, bytes]], origin: Origin | None) -> list[Put]:
+    def _insert(
+        self, frames: list[tuple[str, float, bytes]], origin: Origin | None, facts: Mapping[str, str]
+    ) -> list[Put]:
         now = self._steady.now()
         puts: list[Put] = []
         size = 0
@@ -219,6 +221,8 @@ class SpoolStore:
             if origin is not None:
                 # in the same transaction: a frame is either in the spool and known, or neither
                 self._remember_received(origin.session, seen, now)
+            for key, value in facts.items():
+                self._set_fact(key, value)
         refused = sum(put.sequence is None for put in puts)
         self.dropped[Reason.BYTES] += refused
         self.items += len(puts) - refused
@@ -308,7 +312,10 @@ class SpoolStore:
     def write_fact(self, key: str, value: str) -> None:
         """Keep a text under a name."""
         with transaction(self._connection):
-            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"fact:{key}", value))
+            self._set_fact(key, value)
+
+    def _set_fact(self, key: str, value: str) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"fact:{key}", value))
 
     def read_fact(self, key: str) -> str | None:
         """Return the text of a name; None where there is none."""

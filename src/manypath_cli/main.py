@@ -31,7 +31,15 @@ examples:
 
 """
 
-_OURS = {"manypath", "manypath_api", "manypath_cli", "manypath_lab", "manypath_pictures", "manypath_services"}
+_OURS = {
+    "manypath",
+    "manypath_api",
+    "manypath_camera",
+    "manypath_cli",
+    "manypath_lab",
+    "manypath_pictures",
+    "manypath_services",
+}
 
 
 class Command(NamedTuple):
@@ -55,6 +63,7 @@ COMMANDS = {
     "models": Command("manypath_cli.models", "the models that are here, their digests and shapes", "codec"),
     "serve": Command("manypath_cli.serve", "run the encoder, decoder or worker service", "demo"),
     "token": Command("manypath_cli.access_token", "make a token for a caller without a certificate", "demo"),
+    "camera": Command("manypath_cli.camera", "frames of cameras to the encoder, kept on disk meanwhile", "camera"),
     "demo": Command("manypath_cli.demo", "one picture through all services, on this machine", "demo"),
 }
 LAB = {

@@ -1,0 +1,181 @@
+"""What a camera may spend: a quality, a size, a link's rate or a day's quota, each kept by real bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from manypath_api.v1 import codec_pb2 as pb
+from manypath_camera.pacing import message_bytes, wire_bytes
+
+# Of a frame's message beside its bitstream: names, times, wishes; measured 150 to 250 with one or two tasks.
+ENVELOPE_BYTES = 300
+_DAY = 86_400.0  # seconds
+_SURPLUS_SHARE = 1 / 8  # of saved bytes, that one frame may take on top of what has come in since the last
+_LEAST_BYTES = 400  # of a bitstream; below it no picture fits, and asking costs an encode
+_FLOOR_GROWTH = 1.5
+
+
+class Grant(NamedTuple):
+    """What a frame may spend.
+
+    Attributes:
+        rate: for the encoder.
+        reserved: bytes on the wire, taken from the budget until the real size is known.
+    """
+
+    rate: pb.Rate
+    reserved: int = 0
+
+
+class Budget(Protocol):
+    """Says what the next frame may spend; used from several threads."""
+
+    def grant(self, now: float) -> Grant | None:
+        """Return what a frame may spend now, reserved; None where it should wait.
+
+        Args:
+            now: seconds of a clock that never jumps.
+        """
+
+    def settle(self, grant: Grant, used: int | None) -> None:
+        """Replace a reservation by the truth.
+
+        Args:
+            grant: as given.
+            used: bytes of the bitstream; None where the frame was not sent.
+        """
+
+    def refused(self, grant: Grant) -> None:
+        """Learn that no picture fitted into a grant."""
+
+    @property
+    def left(self) -> float | None:
+        """Bytes that could be spent now; None where there is no such limit."""
+
+    def state(self) -> Mapping[str, object]:
+        """Return what must outlive a restart."""
+
+
+class FixedRate:
+    """The same for every frame: a quality, a size, or bits per pixel.
+
+    Args:
+        rate: for the encoder.
+    """
+
+    left: float | None = None
+
+    def __init__(self, rate: pb.Rate) -> None:
+        self._rate = rate
+
+    def grant(self, now: float) -> Grant | None:
+        """See ``Budget``."""
+        return Grant(self._rate)
+
+    def settle(self, grant: Grant, used: int | None) -> None:
+        """See ``Budget``."""
+
+    def refused(self, grant: Grant) -> None:
+        """See ``Budget``."""
+
+    def state(self) -> Mapping[str, object]:
+        """See ``Budget``."""
+        return {}
+
+
+class TokenBucket:
+    """Bytes come in at a steady rate, up to a capacity; frames take them out, by what they really weigh on the wire.
+
+    Over any time the bytes spent are at most the capacity plus the rate times that time; and what a frame leaves over
+    is there for the next, so that nearly everything is spent where there are frames to spend it on.
+
+    Args:
+        per_second: bytes that come in.
+        capacity: bytes that can be saved.
+        tokens: bytes that are there at the start.
+    """
+
+    def __init__(self, per_second: float, capacity: float, tokens: float = 0.0) -> None:
+        self._per_second = per_second
+        self._capacity = capacity
+        self._tokens = min(tokens, capacity)
+        self._floor = float(_LEAST_BYTES)
+        self._seen_at: float | None = None
+        self._granted_at: float | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of_link(cls, bits_per_second: float, max_delay_seconds: float) -> TokenBucket:
+        """Return the budget of a link whose frames must not take longer than ``max_delay_seconds`` each."""
+        per_second = bits_per_second / 8
+        return cls(per_second, per_second * max_delay_seconds)
+
+    @classmethod
+    def of_day(cls, quota_bytes: float) -> TokenBucket:
+        """Return the budget of a day: in no 24 hours is more spent than the quota, wherever they begin.
+
+        An hour's worth can be saved for when something happens; that much less comes in.
+        """
+        capacity = quota_bytes / 24
+        return cls((quota_bytes - capacity) / _DAY, capacity, capacity)
+
+    @property
+    def left(self) -> float | None:
+        """See ``Budget``."""
+        return self._tokens
+
+    @property
+    def per_second(self) -> float:
+        """Bytes that come in."""
+        return self._per_second
+
+    def grant(self, now: float) -> Grant | None:
+        """See ``Budget``."""
+        with self._lock:
+            if self._seen_at is not None:
+                self._tokens = min(self._capacity, self._tokens + self._per_second * max(0.0, now - self._seen_at))
+            self._seen_at = now
+            since = 0.0 if self._granted_at is None else now - self._granted_at
+            income = self._per_second * since
+            wanted = income + _SURPLUS_SHARE * max(0.0, self._tokens - income)
+            least = wire_bytes(int(self._floor) + ENVELOPE_BYTES)
+            reserved = int(min(self._tokens, max(wanted, least)))
+            size = message_bytes(reserved) - ENVELOPE_BYTES
+            if size < self._floor:
+                return None
+            self._tokens -= reserved
+            self._granted_at = now
+            return Grant(pb.Rate(max_bytes=size), reserved)
+
+    def settle(self, grant: Grant, used: int | None) -> None:
+        """See ``Budget``."""
+        real = 0 if used is None else wire_bytes(used + ENVELOPE_BYTES)
+        with self._lock:
+            self._tokens = min(self._capacity, self._tokens + grant.reserved - real)
+            if used is not None:
+                self._floor = max(float(_LEAST_BYTES), min(self._floor, float(used)))
+
+    def refused(self, grant: Grant) -> None:
+        """See ``Budget``."""
+        with self._lock:
+            most = 0.9 * message_bytes(int(self._capacity)) - ENVELOPE_BYTES  # a link that is too slow must keep trying
+            self._floor = max(self._floor, min(most, _FLOOR_GROWTH * grant.rate.max_bytes))
+
+    def state(self) -> Mapping[str, object]:
+        """See ``Budget``."""
+        return {"tokens": self._tokens, "floor": self._floor}
+
+    def restore(self, state: Mapping[str, object], away_seconds: float) -> None:
+        """Go on from an earlier process's state.
+
+        Args:
+            state: what ``state`` returned there; empty is a fresh start.
+            away_seconds: between then and now.
+        """
+        tokens, floor = state.get("tokens"), state.get("floor")
+        if isinstance(tokens, int | float):
+            self._tokens = min(self._capacity, float(tokens) + self._per_second * max(0.0, away_seconds))
+        if isinstance(floor, int | float):
+            self._floor = float(floor)

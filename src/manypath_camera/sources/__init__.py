@@ -1,0 +1,1 @@
+"""Where frames come from: streams of cameras, snapshot addresses, files, folders."""
