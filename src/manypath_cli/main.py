@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from manypath_cli import streams
 from manypath_cli.exits import EXPLANATION, OURS, ExitCode, UsageError, exit_code
-from manypath_cli.printable import printable_lines
+from manypath_cli.printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -183,10 +183,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         streams.abandon_stdout()
         return ExitCode.UNEXPECTED
     except OSError as err:
-        if not streams.is_of_stdout(err):
+        if err.filename is not None:
+            print(f"manypath: error: {printable(str(err.filename))}: {err.strerror}", file=sys.stderr)
+            return ExitCode.REQUEST
+        if not streams.is_full(err):
             raise
         streams.abandon_stdout()
-        print(f"manypath: error: cannot write to stdout: {err.strerror}", file=sys.stderr)
+        print(f"manypath: error: cannot write the output: {err.strerror}", file=sys.stderr)
         return ExitCode.REQUEST
 
 

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from manypath_cli.exits import FileError, UsageError
+from manypath_cli.printable import printable
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -145,7 +146,7 @@ def show_model(args: argparse.Namespace) -> int:
     config = facts.pop("config")
     for key, value in [*facts.items(), *(f for f in config.items() if f[0] not in ("name", "sides"))]:
         text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-        print(f"{key:18}  {text}")
+        print(f"{key:18}  {printable(str(text))}")
     return 0
 
 
@@ -234,7 +235,8 @@ def _write(output: Path, data: bytes) -> int:
     Job(None, output).write(data)
     facts = _facts(output)
     print(
-        f"{output}: digest {facts['digest'][:8]}, {facts['file_bytes'] / 1e6:.1f} MB, paths {', '.join(facts['paths'])}"
+        f"{printable(output)}: digest {facts['digest'][:8]}, {facts['file_bytes'] / 1e6:.1f} MB, "
+        f"paths {', '.join(facts['paths'])}"
     )
     return 0
 

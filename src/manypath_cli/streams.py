@@ -37,9 +37,9 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def is_of_stdout(error: OSError) -> bool:
-    """Return whether an error comes from printing: no file is named, and it says that nothing more can be written."""
-    return error.filename is None and error.errno in _FULL
+def is_full(error: OSError) -> bool:
+    """Return whether an error says that nothing more can be written, to stdout or to a file that is open."""
+    return error.errno in _FULL
 
 
 def abandon_stdout() -> None:

@@ -261,6 +261,11 @@ def test_a_folder_that_cannot_be_read_is_named_and_the_rest_is_done(manypath: Ru
         (("encode", "a.png", "-o", "shut/new/"), "shut/new: Permission denied"),
         (("encode", "a.png", "-o", "readonly/b.mpa"), "cannot write readonly/b.mpa: Permission denied"),
         (("encode", "mine.png"), "mine.png: cannot read: Permission denied"),
+        (
+            ("models", "import", "--from", "upstream", "a.png", "-o", "shut/m.safetensors"),
+            "shut/m.safetensors: Permission",
+        ),
+        (("decode", "a.png", "-o", "shut/x/"), "shut/x: Permission denied"),
     ],
 )
 def test_what_the_user_may_not_touch_is_one_line(

@@ -153,14 +153,14 @@ def shell(script: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
     ("script", "says"),
     [
         ("m inspect - <&-", "stdin: cannot read: it is closed"),
-        ("m inspect a.mpa > /dev/full", "cannot write to stdout: No space left on device"),
-        ("m inspect a.mpa >&-", "cannot write to stdout"),
+        ("m inspect a.mpa > /dev/full", "cannot write the output: No space left on device"),
+        ("m inspect a.mpa >&-", "cannot write the output"),
         (
             "m decode a.mpa -o - --model tiny-random --quiet > /dev/full",
             "cannot write to stdout: No space left on device",
         ),
         ("m decode a.mpa -o - --model tiny-random --quiet >&-", "cannot write to stdout"),
-        ("m models --help > /dev/full", "cannot write to stdout: No space left on device"),
+        ("m models --help > /dev/full", "cannot write the output: No space left on device"),
     ],
 )
 def test_a_standard_stream_that_is_closed_or_full_is_one_line_and_exit_code_3(

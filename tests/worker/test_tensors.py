@@ -61,6 +61,12 @@ def test_a_numpy_type_without_a_name_is_refused() -> None:
         datatype_of(np.zeros(1, complex))
 
 
+def in_shared_memory() -> Input:
+    tensor = Input(name="x", datatype="UINT8", shape=[1])
+    tensor.parameters["shared_memory_region"].string_param = "region"
+    return tensor
+
+
 @pytest.mark.parametrize(
     ("tensor", "raw", "message"),
     [
@@ -92,6 +98,7 @@ def test_a_numpy_type_without_a_name_is_refused() -> None:
             None,
             "has 0 elements in uint_contents",
         ),
+        (in_shared_memory(), None, "lies in shared memory, which is not read here"),
         (Input(name="x", datatype="FP16", shape=[1]), None, "of FP16 has no raw contents, it needs them"),
         (Input(name="x", datatype="BYTES", shape=[1]), b"\x05\x00\x00", "ends inside a length, at byte 0"),
         (Input(name="x", datatype="BYTES", shape=[1]), b"\xff\xff\xff\xffab", "claims 4294967295 bytes"),

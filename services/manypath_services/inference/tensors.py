@@ -35,6 +35,7 @@ _DATATYPES: dict[str, tuple[str, str | None]] = {
 # A typed list passes through Python objects, tens of bytes an element; what is larger has to come raw.
 _MAX_TYPED_ELEMENTS = 2**22
 _MAX_AXES = 8
+_SHARED_MEMORY = "shared_memory_region"  # Triton's clients say so in a parameter
 
 
 class TensorError(ServiceError):
@@ -56,6 +57,10 @@ def read_tensor(tensor: Tensor, raw: bytes | None) -> Array:
     Raises:
         TensorError: datatype unknown, shape impossible, or contents that do not fit them.
     """
+    if _SHARED_MEMORY in tensor.parameters:
+        raise TensorError(
+            f"tensor {tensor.name[:80]!r} lies in shared memory, which is not read here; send its contents"
+        )
     if tensor.datatype not in _DATATYPES:
         raise TensorError(
             f"tensor {tensor.name!r} has datatype {tensor.datatype[:16]!r}, accepted are {', '.join(_DATATYPES)}"

@@ -16,6 +16,7 @@ from manypath_services.worker.limits import Limits
 from manypath_services.worker.model import InputError, Model
 
 _CLASSIFICATION = "classification"
+_SHARED_MEMORY = "shared_memory_region"  # of Triton's clients
 """Parameter of a requested output, from Triton: the k best classes as text in place of all scores."""
 
 
@@ -146,6 +147,8 @@ def _wanted_outputs(model: Model, request: pb.ModelInferRequest) -> list[tuple[s
     for output in request.outputs:
         if output.name not in specs or output.name in (name for name, _ in wanted):
             raise InputError(f"output {output.name[:80]!r} is unknown or asked for twice, there are {sorted(specs)}")
+        if _SHARED_MEMORY in output.parameters:
+            raise InputError(f"output {output.name!r} cannot go to shared memory; answers carry their contents")
         top_k = 0
         if _CLASSIFICATION in output.parameters:
             spec = specs[output.name]
