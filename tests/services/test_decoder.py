@@ -169,3 +169,15 @@ def test_an_answer_that_fits_no_message_is_refused_before_it_is_decoded(start, c
     assert error.code().name == "OUT_OF_RANGE"
     assert "196608 bytes" in error.details()
     assert running.value("manypath_queue_wait_seconds_count") == 0
+
+
+def test_a_bit_map_accounts_for_the_bitstream_square_by_square(decoder, bitstream):
+    with decoder.client() as client:
+        answer = client.Inspect(pb.InspectRequest(bitstream=bitstream, bit_map=True), timeout=SECONDS)
+        without = client.Inspect(pb.InspectRequest(bitstream=bitstream), timeout=SECONDS)
+    facts, bits = answer.facts, answer.bit_map
+    assert (bits.width, bits.height) == (-(-facts.width // 16), -(-facts.height // 16))
+    assert len(bits.bits) == bits.width * bits.height
+    assert min(bits.bits) >= 0
+    assert 0 < sum(bits.bits) <= 8 * facts.bytes
+    assert not without.HasField("bit_map")

@@ -115,16 +115,25 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
                 yield response
 
     async def Inspect(self, request: pb.InspectRequest, context: _Context) -> pb.InspectResponse:
-        """Read a bitstream's header."""
+        """Read a bitstream's header, and where its bits went if that is asked for."""
         codec = self.loaded()
         with self._counting_rejections():
             info = inspect(request.bitstream)
-        return pb.InspectResponse(
+        response = pb.InspectResponse(
             facts=facts_message(info),
             slices_present=info.slices_present,
             slices=info.slices,
             decodable=info.model_digest == codec.model_digest,
         )
+        if request.bit_map:
+            self._check_header(request.bitstream)
+            with self._counting_rejections():
+                computed = await self.compute.run(
+                    lambda: codec.bit_map(request.bitstream), timeout_seconds=context.time_remaining()
+                )
+            height, width = computed.value.shape
+            response.bit_map.CopyFrom(pb.BitMap(width=width, height=height, bits=computed.value.ravel().tolist()))
+        return response
 
     async def GetCapabilities(
         self, request: pb.DecoderServiceGetCapabilitiesRequest, context: _Context
@@ -176,6 +185,14 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
 
     def _check(self, bitstream: bytes, wanted: Wanted) -> Header:
         """Refuse what needs no decoding to be refused, and return the header."""
+        header = self._check_header(bitstream)
+        if wanted.picture_format == pb.PICTURE_FORMAT_RAW:
+            limit = self.settings.max_message_bytes - _ENVELOPE_BYTES
+            check_reply_size(3 * header.width * header.height * len(wanted.pictures), limit)
+        return header
+
+    def _check_header(self, bitstream: bytes) -> Header:
+        """Return the header, once its picture is known not to be too large."""
         with self._counting_rejections():
             header = parse_header(bitstream)
             pixels = header.width * header.height
@@ -184,9 +201,6 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
                     f"at most {self.settings.max_pixels} pixels are decoded here, "
                     f"got {header.width}x{header.height} = {pixels}"
                 )
-        if wanted.picture_format == pb.PICTURE_FORMAT_RAW:
-            limit = self.settings.max_message_bytes - _ENVELOPE_BYTES
-            check_reply_size(3 * pixels * len(wanted.pictures), limit)
         return header
 
     def _count(self, codec: Codec, wanted: Wanted, decoded: Decoded) -> None:

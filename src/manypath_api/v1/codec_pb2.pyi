@@ -434,22 +434,36 @@ class AnalyzeResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[TaskResult, _Mapping]]] = ..., pictures: _Optional[_Iterable[_Union[DecodedPicture, _Mapping]]] = ..., facts: _Optional[_Union[BitstreamFacts, _Mapping]] = ..., device: _Optional[str] = ..., timings: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ...) -> None: ...
 
 class InspectRequest(_message.Message):
-    __slots__ = ("bitstream",)
+    __slots__ = ("bitstream", "bit_map")
     BITSTREAM_FIELD_NUMBER: _ClassVar[int]
+    BIT_MAP_FIELD_NUMBER: _ClassVar[int]
     bitstream: bytes
-    def __init__(self, bitstream: _Optional[bytes] = ...) -> None: ...
+    bit_map: bool
+    def __init__(self, bitstream: _Optional[bytes] = ..., bit_map: _Optional[bool] = ...) -> None: ...
+
+class BitMap(_message.Message):
+    __slots__ = ("width", "height", "bits")
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    BITS_FIELD_NUMBER: _ClassVar[int]
+    width: int
+    height: int
+    bits: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ..., bits: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class InspectResponse(_message.Message):
-    __slots__ = ("facts", "slices_present", "slices", "decodable")
+    __slots__ = ("facts", "slices_present", "slices", "decodable", "bit_map")
     FACTS_FIELD_NUMBER: _ClassVar[int]
     SLICES_PRESENT_FIELD_NUMBER: _ClassVar[int]
     SLICES_FIELD_NUMBER: _ClassVar[int]
     DECODABLE_FIELD_NUMBER: _ClassVar[int]
+    BIT_MAP_FIELD_NUMBER: _ClassVar[int]
     facts: BitstreamFacts
     slices_present: int
     slices: int
     decodable: bool
-    def __init__(self, facts: _Optional[_Union[BitstreamFacts, _Mapping]] = ..., slices_present: _Optional[int] = ..., slices: _Optional[int] = ..., decodable: _Optional[bool] = ...) -> None: ...
+    bit_map: BitMap
+    def __init__(self, facts: _Optional[_Union[BitstreamFacts, _Mapping]] = ..., slices_present: _Optional[int] = ..., slices: _Optional[int] = ..., decodable: _Optional[bool] = ..., bit_map: _Optional[_Union[BitMap, _Mapping]] = ...) -> None: ...
 
 class StreamOpen(_message.Message):
     __slots__ = ("session", "settled", "return_bitstream")

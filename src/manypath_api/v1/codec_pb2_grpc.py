@@ -309,7 +309,7 @@ class DecoderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Inspect(self, request, context):
-        """Reads a bitstream's header; runs no network.
+        """Reads a bitstream's header; runs no network unless a bit map is asked for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
