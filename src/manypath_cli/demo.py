@@ -151,7 +151,7 @@ def _shots(picture: Path | None) -> list[Shot]:
 
     if picture is None:
         coffee = (resources.files("skimage") / "data" / "coffee.png").read_bytes()
-        pagoda = (resources.files("manypath_cli") / "photos" / "pagoda.jpg").read_bytes()
+        pagoda = (resources.files("manypath_services.console") / "photos" / "pagoda.jpg").read_bytes()
         return [Shot("coffee", coffee, (CLASSIFICATION, DETECTION)), Shot("pagoda", pagoda, TASKS)]
     try:
         return [Shot(re.sub(r"[^\w.-]", "_", picture.stem) or "photo", picture.read_bytes(), TASKS)]

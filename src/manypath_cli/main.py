@@ -61,7 +61,7 @@ COMMANDS = {
     "decode": Command("manypath_cli.decode", "bitstreams to pictures, by the path you choose", "codec"),
     "inspect": Command("manypath_cli.inspect", "what bitstreams say of themselves", "codec"),
     "models": Command("manypath_cli.models", "the models that are here, their digests and shapes", "codec"),
-    "serve": Command("manypath_cli.serve", "run the encoder, decoder or worker service", "demo"),
+    "serve": Command("manypath_cli.serve", "run the encoder, decoder, worker or console service", "demo"),
     "token": Command("manypath_cli.access_token", "make a token for a caller without a certificate", "demo"),
     "camera": Command("manypath_cli.camera", "frames of cameras to the encoder, kept on disk meanwhile", "camera"),
     "demo": Command("manypath_cli.demo", "one picture through all services, on this machine", "demo"),

@@ -1,4 +1,4 @@
-"""``manypath serve``: runs one of the three services in the foreground."""
+"""``manypath serve``: runs one of the services in the foreground."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
     from manypath_services.common.settings import ServiceSettings
 
-_SERVICES = {"encoder": "EncoderSettings", "decoder": "DecoderSettings", "worker": "WorkerSettings"}
+_SERVICES = {
+    "encoder": "EncoderSettings",
+    "decoder": "DecoderSettings",
+    "worker": "WorkerSettings",
+    "console": "ConsoleSettings",
+}
 
 _DESCRIPTION = """\
 Run a service until it is asked to end (Ctrl-C or SIGTERM); it then finishes what it accepted. Settings come from
@@ -30,6 +35,7 @@ examples, in three terminals; before the first, build the worker's models by `ma
                                          "segmentation": "localhost:50053/street-segmenter"}'
   manypath serve encoder --set uplink=localhost:50052
 
+  manypath serve console                  pages beside them: http://localhost:8080
   manypath serve encoder --settings       every setting, its default and what it means
 """
 
@@ -38,7 +44,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "serve",
-        help="run the encoder, decoder or worker service",
+        help="run the encoder, decoder, worker or console service",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -16,7 +16,7 @@ from manypath.codec import Codec
 from manypath.image import Image
 
 FOLDER = Path(__file__).with_name("pinned")
-PHOTO = Path(__file__).parents[2] / "src/manypath_cli/photos/pagoda.jpg"
+PHOTO = Path(__file__).parents[2] / "services/manypath_services/console/photos/pagoda.jpg"
 MODEL = "edge"
 QUALITIES = (1.0, 4.5, 8.0)
 PATHS = ("perceptual", "mse", "classification", "segmentation")
