@@ -17,23 +17,30 @@ async def serve(settings: ConsoleSettings) -> None:
 
     Raises:
         OSError: a port is taken.
+        TlsError, TokenFileError: certificates or tokens cannot be used.
     """
-    from manypath_services.common.metrics import MetricsServer
+    from manypath_services.common.metrics_server import MetricsServer
     from manypath_services.common.server import until_signal
     from manypath_services.console.metrics import ConsoleMetrics
     from manypath_services.console.server import PageServer
 
     version = entry.version()
     metrics = ConsoleMetrics(version)
-    metrics_server = MetricsServer(metrics, settings.host, settings.metrics_port)
     server = PageServer(settings, version, metrics)
+    watchers: MetricsServer | None = None
     try:
         await server.start()
-        _log.info("listening", extra={"port": server.port, "metrics_port": metrics_server.port})
-        await until_signal()
+        if settings.metrics:
+            watchers = MetricsServer(
+                metrics, settings.metrics_host, settings.metrics_port, ready=lambda: True, live=lambda: True
+            )
+        ports = {"port": server.port, "metrics_port": watchers.port if watchers else 0}
+        _log.info("listening", extra=ports)
+        await until_signal(settings)
     finally:
         await server.stop()
-        await asyncio.to_thread(metrics_server.close)
+        if watchers is not None:
+            await asyncio.to_thread(watchers.close)
 
 
 def main() -> int:

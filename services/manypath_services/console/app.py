@@ -14,7 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from manypath_services.console import compare_page, system_page, try_page
+from manypath_services.common.tokens import TokenFile
+from manypath_services.console import compare_page, signin, system_page, try_page
 from manypath_services.console.baselines import Baselines
 from manypath_services.console.codec_services import CodecServices
 from manypath_services.console.curves import Curves
@@ -38,11 +39,15 @@ def build(settings: ConsoleSettings, version: str, metrics: ConsoleMetrics, clos
         version: of this software.
         metrics: where answers are counted.
         closing: set when the console is about to end.
+
+    Raises:
+        TokenFileError: the file of tokens makes no sense.
     """
+    tokens = TokenFile(settings.token_file) if settings.token_file else None
 
     @asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
-        services = CodecServices(settings)
+        services = CodecServices(settings, metrics)
         renditions = Renditions(services)
         baselines = Baselines(settings.processes)
         curves = Curves(services, renditions, baselines, settings.curves_limit)
@@ -51,7 +56,7 @@ def build(settings: ConsoleSettings, version: str, metrics: ConsoleMetrics, clos
             max_pixels=settings.max_pixels, kept_bytes=settings.kept_bytes, kept_seconds=settings.kept_seconds
         )
         app.state.parts = Parts(
-            settings, version, metrics, services, gallery, renditions, baselines, curves, prometheus, closing
+            settings, version, metrics, services, gallery, renditions, baselines, curves, prometheus, tokens, closing
         )
         try:
             yield
@@ -67,11 +72,13 @@ def build(settings: ConsoleSettings, version: str, metrics: ConsoleMetrics, clos
             *try_page.routes(),
             *compare_page.routes(),
             *system_page.routes(),
+            *signin.routes(),
             Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static"),
             Mount("/photos", StaticFiles(directory=FOLDER / "photos"), name="photos"),
         ],
-        middleware=[
-            Middleware(Guard, names=settings.accepted_names, max_body_bytes=settings.max_upload_bytes + _FORM_BYTES)
+        middleware=[  # the first is the outermost
+            Middleware(Guard, names=settings.accepted_names, max_body_bytes=settings.max_upload_bytes + _FORM_BYTES),
+            Middleware(signin.SignIn, tokens=tokens),
         ],
         exception_handlers={HTTPException: _refused},
         lifespan=life,

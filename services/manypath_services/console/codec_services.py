@@ -12,6 +12,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_services.common.client import DECODER_SERVICE, ENCODER_SERVICE, channel_options, open_channel
+from manypath_services.common.security import ClientSecurity, client_security
+from manypath_services.common.tls import Renewed
+from manypath_services.console.metrics import ConsoleMetrics
 from manypath_services.console.problems import problem_of
 from manypath_services.console.settings import ConsoleSettings
 
@@ -45,23 +48,25 @@ class CodecServices:
 
     Args:
         settings: where they are, and how long to wait.
+        metrics: where the expiry of certificates shows.
     """
 
-    def __init__(self, settings: ConsoleSettings) -> None:
+    def __init__(self, settings: ConsoleSettings, metrics: ConsoleMetrics) -> None:
         self._settings = settings
         self._targets = {"encoder": settings.encoder, "decoder": settings.decoder}
+        security = client_security(
+            settings, metrics, tls=settings.services_tls, token_file=settings.services_token_file
+        )
         self._channels = {
-            "encoder": _channel(settings.encoder, ENCODER_SERVICE, settings.max_message_bytes),
-            "decoder": _channel(settings.decoder, DECODER_SERVICE, settings.max_message_bytes),
+            name: _channel(self._targets[name], service, settings.max_message_bytes, security)
+            for name, service in (("encoder", ENCODER_SERVICE), ("decoder", DECODER_SERVICE))
         }
-        self._encoder: Any = pb_grpc.EncoderServiceStub(self._channels["encoder"])  # type: ignore[no-untyped-call]
-        self._decoder: Any = pb_grpc.DecoderServiceStub(self._channels["decoder"])  # type: ignore[no-untyped-call]
         self._known: dict[str, tuple[float, Any]] = {}
 
     async def close(self) -> None:
         """Hang up."""
         for channel in self._channels.values():
-            await channel.close(None)
+            await channel.close()
 
     async def encode(self, file: bytes, rate: pb.Rate) -> pb.EncodeResponse:
         """Encode a picture file.
@@ -70,7 +75,7 @@ class CodecServices:
             ProblemError: the encoder cannot, or cannot be reached.
         """
         request = pb.EncodeRequest(picture=pb.Picture(file=file), rate=rate)
-        return await self._answer("encoder", self._encoder.Encode(request, **self._call()))
+        return await self._answer("encoder", self._encoder().Encode(request, **self._call()))
 
     async def decode(self, stream: bytes, pictures: Sequence[pb.PathRequest]) -> pb.DecodeResponse:
         """Decode a bitstream along some paths, as PNG.
@@ -79,7 +84,7 @@ class CodecServices:
             ProblemError: the decoder cannot, or cannot be reached.
         """
         request = pb.DecodeRequest(bitstream=stream, pictures=pictures)
-        return await self._answer("decoder", self._decoder.Decode(request, **self._call()))
+        return await self._answer("decoder", self._decoder().Decode(request, **self._call()))
 
     async def analyze(
         self, stream: bytes, tasks: Sequence[pb.TaskRequest], pictures: Sequence[pb.PathRequest] = ()
@@ -90,7 +95,7 @@ class CodecServices:
             ProblemError: the decoder or a worker cannot, or cannot be reached.
         """
         request = pb.AnalyzeRequest(bitstream=stream, tasks=tasks, pictures=pictures)
-        return await self._answer("decoder", self._decoder.Analyze(request, **self._call()))
+        return await self._answer("decoder", self._decoder().Analyze(request, **self._call()))
 
     async def bit_map(self, stream: bytes) -> pb.BitMap:
         """Return where the bits of a bitstream went.
@@ -99,7 +104,7 @@ class CodecServices:
             ProblemError: the decoder cannot, or cannot be reached.
         """
         request = pb.InspectRequest(bitstream=stream, bit_map=True)
-        answer = await self._answer("decoder", self._decoder.Inspect(request, **self._call()))
+        answer = await self._answer("decoder", self._decoder().Inspect(request, **self._call()))
         return answer.bit_map  # type: ignore[no-any-return]
 
     async def encoder_capabilities(self) -> pb.GetCapabilitiesResponse:
@@ -109,7 +114,7 @@ class CodecServices:
             ProblemError: it cannot be reached.
         """
         return await self._believed(  # type: ignore[no-any-return]
-            "encoder", lambda: self._encoder.GetCapabilities(pb.GetCapabilitiesRequest(), **self._call())
+            "encoder", lambda: self._encoder().GetCapabilities(pb.GetCapabilitiesRequest(), **self._call())
         )
 
     async def decoder_capabilities(self) -> pb.DecoderServiceGetCapabilitiesResponse:
@@ -119,13 +124,14 @@ class CodecServices:
             ProblemError: it cannot be reached.
         """
         return await self._believed(  # type: ignore[no-any-return]
-            "decoder", lambda: self._decoder.GetCapabilities(pb.DecoderServiceGetCapabilitiesRequest(), **self._call())
+            "decoder",
+            lambda: self._decoder().GetCapabilities(pb.DecoderServiceGetCapabilitiesRequest(), **self._call()),
         )
 
     async def health(self, name: str) -> Health:
         """Return how a service does; never raises."""
         begun = time.perf_counter()
-        stub: Any = health_pb2_grpc.HealthStub(self._channels[name])
+        stub: Any = health_pb2_grpc.HealthStub(self._channels[name].current())
         target = self._targets[name]
         try:
             answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=_HEALTH_SECONDS, wait_for_ready=False)
@@ -135,6 +141,12 @@ class CodecServices:
         status = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
         serving = answer.status == health_pb2.HealthCheckResponse.SERVING
         return Health(name, target, serving, status.replace("_", " ").lower(), time.perf_counter() - begun)
+
+    def _encoder(self) -> Any:
+        return pb_grpc.EncoderServiceStub(self._channels["encoder"].current())  # type: ignore[no-untyped-call]
+
+    def _decoder(self) -> Any:
+        return pb_grpc.DecoderServiceStub(self._channels["decoder"].current())  # type: ignore[no-untyped-call]
 
     def _call(self) -> dict[str, Any]:
         return {"timeout": self._settings.timeout_seconds, "wait_for_ready": False}
@@ -154,6 +166,14 @@ class CodecServices:
         return answer
 
 
-def _channel(target: str, service: str, max_message_bytes: int) -> grpc.aio.Channel:
-    options = channel_options(service, max_message_bytes=max_message_bytes, wait_for_ready=False)
-    return open_channel(target, [*options, *_RECONNECT])
+def _channel(target: str, service: str, max_message_bytes: int, security: ClientSecurity) -> Renewed[grpc.aio.Channel]:
+    options = [
+        *channel_options(service, max_message_bytes=max_message_bytes, wait_for_ready=False),
+        *_RECONNECT,
+    ]
+    return Renewed(
+        lambda credentials: open_channel(target, options, credentials),
+        grpc.aio.Channel.close,
+        certificates=security.certificates,
+        token=security.token,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Sequence
+from xml.sax.saxutils import escape
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from manypath_services.console.pages import Parts
 from manypath_services.console.pictures import heat_layer, mask_layer
 from manypath_services.console.problems import ProblemError
 
+BOX_COLOURS = ("#ffd166", "#06d6a0", "#8ecaff", "#ff9ecb", "#f4845f", "#c6f68d", "#d3b5ff", "#ffffff")
 _SCORE_PIXELS = 8  # that one sample of a score map stands for
 _BIT_PIXELS = 16  # of a bit map
 
@@ -37,20 +39,43 @@ async def layer_file(parts: Parts, picture: KeptPicture, choices: Choices) -> tu
         bits = (await parts.renditions.bits(picture, choices.rate)).bits
         return await asyncio.to_thread(_bits_layer, bits, picture), "image/png"
     if kind == "mask":
-        found = await _segmentation(parts, picture, choices)
+        found = (await _result(parts, picture, choices, "segmentation")).segmentation
         colours = {one.index: one.colour for one in found.classes}
         return await asyncio.to_thread(mask_layer, found.mask.png, colours), "image/png"
+    if kind == "boxes":
+        boxes = (await _result(parts, picture, choices, "detection")).detection.boxes
+        return _boxes_layer(boxes, picture).encode(), "image/svg+xml"
     raise ProblemError("There is no such layer.", cure="Choose one of the layers on the page.", status=404)
 
 
-async def _segmentation(parts: Parts, picture: KeptPicture, choices: Choices) -> pb.Segmentation:
+async def _result(parts: Parts, picture: KeptPicture, choices: Choices, answer: str) -> pb.TaskResult:
     tasks: Sequence[str] = (await parts.services.decoder_capabilities()).task_names
     found = await parts.renditions.answers(picture, choices.rate, list(tasks), choices.share)
     for result in found.results:
-        if result.WhichOneof("answer") == "segmentation":
-            return result.segmentation
+        if result.WhichOneof("answer") == answer:
+            return result
     raise ProblemError(
-        "No segmenter looks at the pictures.", cure="Give the decoder a worker for segmentation.", status=404
+        f"No worker for {answer} looks at the pictures.", cure=f"Give the decoder one for {answer}.", status=404
+    )
+
+
+def _boxes_layer(boxes: Sequence[pb.Box], picture: KeptPicture) -> str:
+    """Return a detector's boxes as an SVG file in the picture's pixels, each with its class and score."""
+    text = max(10.0, picture.width / 55)
+    marks = []
+    for box in boxes:
+        colour = BOX_COLOURS[box.index % len(BOX_COLOURS)]
+        words = escape(f"{box.name or box.index} {box.score:.0%}")
+        left, top = f"{box.left:.1f}", f"{max(box.top, text * 1.3):.1f}"
+        marks.append(
+            f'<rect x="{box.left:.1f}" y="{box.top:.1f}" width="{box.right - box.left:.1f}" '
+            f'height="{box.bottom - box.top:.1f}" fill="none" stroke="{colour}" stroke-width="{text / 6:.1f}"/>'
+            f'<text x="{left}" y="{top}" dy="{-text / 3:.1f}" fill="{colour}" stroke="#000" stroke-width="{text / 5:.1f}" '
+            f'paint-order="stroke">{words}</text>'
+        )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {picture.width} {picture.height}" '
+        f'font-family="sans-serif" font-weight="600" font-size="{text:.1f}">{"".join(marks)}</svg>'
     )
 
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from manypath_services.common.tokens import TokenFile
 from manypath_services.console import wording
 from manypath_services.console.baselines import Baselines
 from manypath_services.console.codec_services import CodecServices
@@ -43,6 +44,7 @@ class Parts(NamedTuple):
         baselines: the other formats.
         curves: rate curves under way.
         prometheus: None where there is none.
+        tokens: of those who may sign in; None where everyone may.
         closing: set when the console is about to end; streams of events end then.
     """
 
@@ -55,6 +57,7 @@ class Parts(NamedTuple):
     baselines: Baselines
     curves: Curves
     prometheus: Prometheus | None
+    tokens: TokenFile | None
     closing: asyncio.Event
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from manypath_services.common.client import check_target
-from manypath_services.common.settings import ServiceSettings, settings_for
+from manypath_services.common.settings import ServiceSettings, is_loopback, settings_for
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 
 
@@ -18,7 +19,6 @@ class ConsoleSettings(ServiceSettings):
 
     model_config = settings_for("console")
 
-    host: str = Field("127.0.0.1", min_length=1, description="Address that the pages are served on.")
     port: int = Field(8080, ge=0, le=65535, description="HTTP port of the pages; 0 takes a free one.")
     metrics_port: int = Field(9104, ge=0, le=65535, description="HTTP port of /metrics; 0 takes a free one.")
     names: tuple[str, ...] = Field(
@@ -28,6 +28,13 @@ class ConsoleSettings(ServiceSettings):
     )
     encoder: str = Field("localhost:50051", min_length=1, description='The encoder, "host:port".')
     decoder: str = Field("localhost:50052", min_length=1, description='The decoder, "host:port".')
+    services_tls: bool = Field(
+        False,
+        description="Reach encoder and decoder by TLS: their certificates must come from tls_ca; ours is shown.",
+    )
+    services_token_file: Path | None = Field(
+        None, description="File that holds the token that encoder and decoder want; needs TLS."
+    )
     prometheus: str = Field("", description="Prometheus, e.g. http://localhost:9090; empty leaves the charts out.")
     grafana: str = Field("", description="Grafana, for a link to it, e.g. http://localhost:3000.")
     timeout_seconds: float = Field(30.0, gt=0, le=600, description="Longest wait for one call to a service.")
@@ -60,9 +67,18 @@ class ConsoleSettings(ServiceSettings):
             raise ValueError(f"must be empty or a URL such as http://localhost:9090, got {url!r}")
         return url.rstrip("/")
 
+    @model_validator(mode="after")
+    def _check_services_token(self) -> Self:
+        if self.services_token_file is not None and not self.services_tls:
+            prefix = type(self).model_config["env_prefix"]
+            raise ValueError(
+                f"{prefix}SERVICES_TOKEN_FILE needs {prefix}SERVICES_TLS: tokens never travel in plain text"
+            )
+        return self
+
     @property
     def accepted_names(self) -> tuple[str, ...]:
         """Host names that requests may carry; ("*",) takes any."""
         if self.names:
             return self.names
-        return ("localhost", "127.0.0.1", "[::1]") if self.host in LOOPBACK else ("*",)
+        return ("localhost", "127.0.0.1", "[::1]") if is_loopback(self.host) else ("*",)
