@@ -1,4 +1,4 @@
-"""A console beside real services: the shipped model, small real workers, a real browser."""
+"""A console beside real services: small random model, small real workers, a real browser."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from manypath_services.console.metrics import ConsoleMetrics
 from manypath_services.console.server import PageServer
 from manypath_services.console.settings import ConsoleSettings
 from tests.services.serving import Loop, Running, RunningWorker
-from tests.worker.models import colours_graph, light_graph, write_model
+from tests.worker.models import boxes_graph, colours_graph, light_graph, write_model
 
-MODEL = "edge"  # shipped, with a side for every well-known path
+MODEL = "tiny-random-sides"  # small, with a side for every well-known path
 SECONDS = 60.0  # nothing of a test takes that long; a hang becomes an error
 
 
@@ -50,7 +50,8 @@ class Site:
     """Worker, decoder, encoder and console."""
 
     def __init__(self, loop: Loop, worker: str) -> None:
-        workers = {"classification": f"{worker}/colours", "segmentation": f"{worker}/light"}
+        models = {"classification": "colours", "segmentation": "light", "detection": "boxes"}
+        workers = {task: f"{worker}/{model}" for task, model in models.items()}
         self.decoder = Running("decoder", loop, model=MODEL, workers=workers)
         self.encoder = Running("encoder", loop, model=MODEL)
         self.console = Console(loop, self.encoder.target, self.decoder.target)
@@ -79,6 +80,7 @@ def worker(loop: Loop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
     folder = tmp_path_factory.mktemp("models")
     write_model(folder / "colours", colours_graph(), labels=["red", "green", "blue"])
     write_model(folder / "light", light_graph(), labels=["dark", "light"], task="segmentation")
+    write_model(folder / "boxes", boxes_graph(), labels=["all", "square", "strip"], task="detection")
     running = RunningWorker(loop, folder)
     yield running
     running.close()

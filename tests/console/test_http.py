@@ -8,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import httpx
 import numpy as np
@@ -133,6 +134,22 @@ def test_a_mask_lies_over_the_picture_in_the_colours_of_its_legend(http: httpx.C
     colours = {int(colour, 16) for colour in re.findall(r'fill="#([0-9a-f]{6})"', legend)}
     seen = np.unique(np.asarray(layer.convert("RGBA")).reshape(-1, 4), axis=0)
     assert {int.from_bytes(bytes(colour[:3].tolist())) for colour in seen} <= colours
+
+
+def test_boxes_are_drawn_in_the_picture_s_pixels_with_class_and_score(http: httpx.Client) -> None:
+    query = {"picture": upload_id(http, file_of(np.full((64, 100, 3), 200, np.uint8))), "quality": "8"}
+    told = http.get("/answers", params=query).text
+    assert "Show the boxes" in told
+    layer = http.get(f"/pictures/{query['picture']}/layer", params=query | {"layer": "boxes"})
+    assert layer.headers["content-type"] == "image/svg+xml"
+    drawing = ET.fromstring(layer.text)  # noqa: S314  (we wrote it)
+    assert drawing.get("viewBox") == "0 0 100 64"
+    boxes = drawing.findall("{*}rect")
+    words = [one.text or "" for one in drawing.findall("{*}text")]
+    assert boxes
+    assert len(words) == len(boxes)
+    assert all(float(one.get("x", "-1")) >= 0 and float(one.get("width", "0")) <= 100 for one in boxes)
+    assert {word.split()[0] for word in words} <= {"all", "square", "strip"}
 
 
 def test_a_turned_photo_is_shown_as_the_encoder_reads_it(http: httpx.Client) -> None:

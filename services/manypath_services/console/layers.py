@@ -70,8 +70,8 @@ def _boxes_layer(boxes: Sequence[pb.Box], picture: KeptPicture) -> str:
         marks.append(
             f'<rect x="{box.left:.1f}" y="{box.top:.1f}" width="{box.right - box.left:.1f}" '
             f'height="{box.bottom - box.top:.1f}" fill="none" stroke="{colour}" stroke-width="{text / 6:.1f}"/>'
-            f'<text x="{left}" y="{top}" dy="{-text / 3:.1f}" fill="{colour}" stroke="#000" stroke-width="{text / 5:.1f}" '
-            f'paint-order="stroke">{words}</text>'
+            f'<text x="{left}" y="{top}" dy="{-text / 3:.1f}" fill="{colour}" stroke="#000" '
+            f'stroke-width="{text / 5:.1f}" paint-order="stroke">{words}</text>'
         )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {picture.width} {picture.height}" '

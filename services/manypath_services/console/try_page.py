@@ -19,7 +19,8 @@ from manypath_services.console.pages import page, parts_of, route, unless_gone
 from manypath_services.console.problems import ProblemError
 from manypath_services.console.snippets import grpcurl_snippet, python_snippet
 
-_PATHS = ("perceptual", "mse", "classification", "segmentation", "detection")  # well-known; a model's own come behind them
+# Well-known; a model's own come behind them.
+_PATHS = ("perceptual", "mse", "classification", "segmentation", "detection")
 _WORDS = {
     "perceptual": "for people: looks right",
     "mse": "least squared error",
