@@ -47,8 +47,8 @@ COMBINATIONS = [
             ("hpa",),
             ("hpa", "gateway"),
             ("gpu", "keda", "monitoring"),
-            ("gpu", "mig", "keda", "monitoring"),
-            ("gpu", "time-slicing", "gateway"),
+            ("gpu", "mig", "keda", "monitoring", "tracing"),
+            ("gpu", "time-slicing", "gateway", "tracing"),
         ],
     )
 ]

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from manypath_services.common import tracing
 from manypath_services.common.metrics import STAGE_SECONDS, ServiceMetrics
 
 _BYTES = tuple(1024 * 2**power for power in range(15))  # 1 KiB .. 16 MiB
 _BPP = (0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2, 4)
 _RATIOS = (0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 1.0)
+
+
+_CALLS = ("uplink", "worker")  # to other servers, each with a span of its own
 
 
 class CodecMetrics(ServiceMetrics):
@@ -81,7 +85,8 @@ class CodecMetrics(ServiceMetrics):
         )
 
     def observe_stages(self, seconds: Mapping[str, float], *, path: str, device: str) -> None:
-        """Record the seconds of each stage of one request."""
+        """Record the seconds of each stage of one request, which ran one after the other and end now."""
+        tracing.record_stages({stage: spent for stage, spent in seconds.items() if stage not in _CALLS})
         for stage, spent in seconds.items():
             self.stage.labels(self.service, stage, path, device).observe(spent)
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Self
 
 import grpc
 
-from manypath_services.common import admission, logs, wire
+from manypath_services.common import admission, logs, tracing, wire
 from manypath_services.common.admission import Admission
 from manypath_services.common.errors import MessageError, OverloadedError, ServiceError
 from manypath_services.common.intake import Intake
@@ -203,12 +203,14 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         if admitted:
             self._count(-1)
         self._metrics.handled.labels(*labels, status.code.name).inc()
-        self._metrics.handling.labels(*labels).observe(seconds)
+        self._metrics.handling.labels(*labels).observe(seconds, tracing.exemplar())
         call = {"grpc_service": labels.service, "grpc_method": labels.method, "grpc_code": status.code.name}
         caller = admission.caller.get()
         if caller:
             call["caller"] = caller
-        noted = logs.noted.get({})
+        noted = dict(logs.noted.get({}))
+        if noted.get(logs.STAGE) is None or status.code is grpc.StatusCode.OK:
+            noted.pop(logs.STAGE, None)
         call |= {"details": status.details, "peer": peer}
         _log.info("call", extra={**noted, **call, "seconds": round(seconds, 6)})
 
@@ -231,10 +233,14 @@ class _Call:
         self._admitted = False
         self._begun = time.perf_counter()
         self._id = _request_id(context)
+        self._span: tracing.Span | None = None
 
     async def __aenter__(self) -> Self:
         logs.request_id.set(self._id)  # the call is a task of its own, and so is its context
         logs.noted.set({})
+        facts = {"rpc.system": "grpc", "rpc.service": self._labels.service, "rpc.method": self._labels.method}
+        name = f"{self._labels.service}/{self._labels.method}"
+        self._span = tracing.enter(name, _metadatum(self._context, tracing.TRACEPARENT), facts)
         stopping.set(self._boundary.stopping)
         try:
             self._boundary.begin(self._labels, self._context)
@@ -255,7 +261,9 @@ class _Call:
         elif isinstance(error, grpc.aio.AbortError):
             self._end(Status(self._context.code(), self._context.details()))
         elif isinstance(error, asyncio.CancelledError | GeneratorExit):
-            self._end(Status(grpc.StatusCode.CANCELLED, "the caller went away or its deadline passed"))
+            where = logs.noted.get({}).get(logs.STAGE)
+            during = "" if where is None else f", in stage {where}"
+            self._end(Status(grpc.StatusCode.CANCELLED, f"the caller went away or its deadline passed{during}"))
         elif isinstance(error, Exception):  # the boundary: what nobody foresaw is told to the log alone
             await self._finish(self._boundary.status_of(error, self._id))
 
@@ -269,10 +277,22 @@ class _Call:
     def _end(self, status: Status) -> None:
         seconds = time.perf_counter() - self._begun
         self._boundary.end(self._labels, status, seconds, self._context.peer(), admitted=self._admitted)
+        if self._span is not None:
+            facts: dict[str, str | int] = {
+                "rpc.grpc.status_code": status.code.value[0],
+                "manypath.request_id": self._id,
+            }
+            self._span.end(facts, "" if status.code is grpc.StatusCode.OK else status.details)
 
 
 def _request_id(context: _Context) -> str:
+    given = _metadatum(context, REQUEST_ID)
+    return given if _ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _metadatum(context: _Context, name: str) -> str:
+    """Return what the caller sent under a name; empty if nothing."""
     for key, value in context.invocation_metadata() or ():
-        if key == REQUEST_ID and isinstance(value, str) and _ID.fullmatch(value):
+        if key == name and isinstance(value, str):
             return value
-    return uuid.uuid4().hex
+    return ""

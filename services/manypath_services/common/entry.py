@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from typing import TypeVar
 
-from manypath_services.common import logs, process
+from manypath_services.common import logs, process, tracing
 from manypath_services.common.errors import TlsError, TokenFileError
 from manypath_services.common.settings import ServiceSettings, SettingsError
 
@@ -48,14 +48,29 @@ def run(service: str, settings_class: type[_Settings], serve: Callable[[_Setting
     async def body() -> None:
         await serve(settings)
 
+    recorder = None
     try:
+        recorder = _trace(service, settings)
         asyncio.run(body())
     except (OSError, StartError, TlsError, TokenFileError) as err:
         _log.error("cannot start: %s", err)
         return EXIT_CANNOT_START
     finally:
+        if recorder is not None:
+            recorder.close()
         log.drain(_LAST_LINES_SECONDS)
     return EXIT_STARTED
+
+
+def _trace(service: str, settings: ServiceSettings) -> tracing.Recorder | None:
+    if not settings.tracing:
+        return None
+    try:
+        recorder = tracing.otlp_recorder(service, settings.tracing, ratio=settings.tracing_ratio, version=version())
+    except ImportError as err:
+        raise StartError(f"tracing needs an extra that is not here ({err}); pip install 'manypath[tracing]'") from err
+    tracing.configure(recorder)
+    return recorder
 
 
 def version() -> str:

@@ -11,7 +11,8 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TextIO
@@ -20,6 +21,11 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Of the call that the current task serves; empty outside of calls."""
 noted: ContextVar[dict[str, object]] = ContextVar("noted")
 """What the call's one line of log shall say beside its status: sizes, pixels, seconds in the queue."""
+
+STAGE = "stage"
+"""The fact that says where a call was when it ended by an error."""
+trace_id: Callable[[], str] = str
+"""Returns the name of the current trace; ``tracing`` puts its own here."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _STANDARD_ERROR = 2
@@ -32,6 +38,18 @@ def note(**facts: object) -> None:
     facts_so_far: Mapping[str, object] | None = noted.get(None)
     if isinstance(facts_so_far, dict):
         facts_so_far.update(facts)
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Remember that the current call is in this stage, for the line of a call that is cancelled in it."""
+    facts = noted.get(None)
+    outer = None if facts is None else facts.get(STAGE)
+    if facts is not None:
+        facts[STAGE] = name
+    yield
+    if facts is not None:  # an error leaves it: that is where the call ended
+        facts[STAGE] = outer
 
 
 def dropped_lines() -> int:
@@ -57,6 +75,8 @@ class JsonFormatter(logging.Formatter):
         }
         if current := request_id.get():
             line["request_id"] = current
+        if trace := trace_id():
+            line["trace_id"] = trace
         line.update((key, value) for key, value in vars(record).items() if key not in _STANDARD)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -127,6 +127,18 @@ class ServiceSettings(BaseSettings):
             raise ValueError("is empty; unset it, or name a file or folder (the current one is .)")
         return value
 
+    tracing: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/]+:\d{1,5})?$",
+        description='OpenTelemetry collector that spans go to, "http://host:4317" or https; empty keeps none.',
+    )
+    tracing_ratio: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of the traces begun here that are kept; others follow their caller's choice.",
+    )
+
     @property
     def certificate_files(self) -> CertificateFiles:
         """Where this service's identity is, and whom it trusts."""

@@ -13,7 +13,7 @@ from manypath.errors import RequestError
 from manypath.paths import DecodePath
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_services.codec.metrics import CodecMetrics
-from manypath_services.common import logs
+from manypath_services.common import logs, tracing
 from manypath_services.common.errors import UnsupportedError
 from manypath_services.common.security import client_security
 from manypath_services.common.tls import Renewed
@@ -138,7 +138,8 @@ class Workers:
         begun = time.perf_counter()
         code = "OK"
         try:
-            found = await self._find(self._client(address), task, request, image, begun + timeout)
+            with tracing.span(f"worker {task}", kind="client", model=address.model):
+                found = await self._find(self._client(address), task, request, image, begun + timeout)
         except InferenceUnavailable:
             code = "UNAVAILABLE"
             raise

@@ -20,6 +20,7 @@ from manypath_camera.spool import Origin, Spool
 from manypath_camera.spool_metrics import SpoolCollector
 from manypath_camera.wire import BitstreamsToDecoder
 from manypath_services.codec.metrics import CodecMetrics
+from manypath_services.common import tracing
 from manypath_services.common.entry import StartError
 from manypath_services.common.errors import OverloadedError, UnsupportedError
 from manypath_services.encoder.settings import EncoderSettings
@@ -147,6 +148,7 @@ class EncodedFrames:
             header=pb.FrameHeader(
                 camera=header.camera,
                 time=header.time,
+                traceparent=dict(tracing.headers()).get(tracing.TRACEPARENT, ""),
                 origin=pb.FrameOrigin(session=opened.session, sequence=header.sequence),
             ),
             bitstream=prepared.bitstream,

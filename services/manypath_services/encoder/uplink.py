@@ -11,7 +11,7 @@ from manypath.errors import RequestError
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_services.codec.metrics import CodecMetrics
-from manypath_services.common import logs
+from manypath_services.common import logs, tracing
 from manypath_services.common.boundary import REQUEST_ID
 from manypath_services.common.client import DECODER_SERVICE, connect
 from manypath_services.common.errors import DownstreamError, DownstreamUnavailableError, UnsupportedError
@@ -79,16 +79,17 @@ class Uplink:
         timeout = limit if remaining_seconds is None else min(limit, remaining_seconds)
         code = grpc.StatusCode.OK
         try:
-            response: pb.AnalyzeResponse = await self._stub().Analyze(
-                pb.AnalyzeRequest(
-                    bitstream=bitstream,
-                    tasks=request.tasks,
-                    pictures=request.pictures,
-                    picture_format=request.picture_format,
-                ),
-                timeout=timeout,
-                metadata=((REQUEST_ID, logs.request_id.get()),),
-            )
+            with tracing.span("uplink", kind="client", target=target):
+                response: pb.AnalyzeResponse = await self._stub().Analyze(
+                    pb.AnalyzeRequest(
+                        bitstream=bitstream,
+                        tasks=request.tasks,
+                        pictures=request.pictures,
+                        picture_format=request.picture_format,
+                    ),
+                    timeout=timeout,
+                    metadata=((REQUEST_ID, logs.request_id.get()), *tracing.headers()),
+                )
             return response
         except grpc.aio.AioRpcError as err:
             code = err.code()

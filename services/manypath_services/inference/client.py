@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from manypath_api.inference import open_inference_pb2 as pb
 from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
+from manypath_services.common import tracing
 from manypath_services.common.client import INFERENCE_SERVICE, channel_options, open_channel
 from manypath_services.common.errors import ServiceError
 from manypath_services.common.settings import MESSAGE_BYTES
@@ -219,7 +220,7 @@ class InferenceClient:
             raise self._error(str(err)) from err
         # Preparing a large picture takes milliseconds, which the event loop does not have.
         request = await asyncio.to_thread(self._request, model, question, outputs, image, request_id)
-        metadata = (("x-request-id", request_id),) if request_id else None
+        metadata = ((("x-request-id", request_id),) if request_id else ()) + tracing.headers()
         try:
             response = await self._call(self._stub.ModelInfer, request, deadline, metadata)
         except InferenceError:

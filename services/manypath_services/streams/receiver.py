@@ -17,7 +17,7 @@ from prometheus_client import Counter
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_camera.errors import SequenceError
 from manypath_camera.sequences import SequenceSet
-from manypath_services.common import logs
+from manypath_services.common import logs, tracing
 from manypath_services.common.boundary import stopping
 from manypath_services.common.errors import MessageError, OverloadedError, ServiceError, StoppingError
 from manypath_services.common.metrics import ServiceMetrics
@@ -289,6 +289,9 @@ class _Stream:
 
     async def _work(self, frame: Any, before: asyncio.Event | None, turn: asyncio.Event) -> None:
         sequence = frame.header.sequence
+        facts = {"manypath.camera": frame.header.camera, "manypath.sequence": sequence}
+        span = tracing.enter("frame", frame.header.traceparent, facts)  # this task is the frame's, and its context
+        failure = ""
         try:
             async with self._at_once:
                 prepared = await self._receiver.taker.prepare(self._opened, frame)
@@ -299,6 +302,7 @@ class _Stream:
         except asyncio.CancelledError:
             raise
         except Exception as err:  # noqa: BLE001  (the boundary of a frame: it is refused, the stream goes on)
+            failure = f"{type(err).__name__}: {err}"
             await self._refuse(frame, err)
         else:
             self._failures.pop(sequence, None)
@@ -309,6 +313,7 @@ class _Stream:
             self._receiver.counts.labels("taken").inc()
             self._tell_acknowledgement()
         finally:
+            span.end({}, failure)
             turn.set()
             self._working.pop(sequence, None)
             self._changed.set()

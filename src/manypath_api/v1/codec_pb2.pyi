@@ -522,18 +522,20 @@ class FrameTime(_message.Message):
     def __init__(self, captured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., monotonic_seconds: _Optional[float] = ..., source_seconds: _Optional[float] = ..., clock_synced: _Optional[bool] = ...) -> None: ...
 
 class FrameHeader(_message.Message):
-    __slots__ = ("sequence", "settled", "camera", "time", "origin")
+    __slots__ = ("sequence", "settled", "camera", "time", "origin", "traceparent")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     SETTLED_FIELD_NUMBER: _ClassVar[int]
     CAMERA_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     settled: int
     camera: str
     time: FrameTime
     origin: FrameOrigin
-    def __init__(self, sequence: _Optional[int] = ..., settled: _Optional[int] = ..., camera: _Optional[str] = ..., time: _Optional[_Union[FrameTime, _Mapping]] = ..., origin: _Optional[_Union[FrameOrigin, _Mapping]] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, sequence: _Optional[int] = ..., settled: _Optional[int] = ..., camera: _Optional[str] = ..., time: _Optional[_Union[FrameTime, _Mapping]] = ..., origin: _Optional[_Union[FrameOrigin, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class FrameOrigin(_message.Message):
     __slots__ = ("session", "sequence")
