@@ -62,3 +62,17 @@ def test_a_trace_that_comes_in_goes_out_and_into_both_logs_without_an_exporter(s
         logging.getLogger().removeHandler(handler)
     calls = {line["grpc_method"]: line.get("trace_id") for line in lines if line["message"] == "call"}
     assert calls == {"Process": trace, "Analyze": trace}
+
+
+def test_the_log_of_a_call_that_was_given_up_says_in_which_stage(start, caplog):
+    caplog.set_level(logging.INFO)
+    running = start("encoder")
+    with running.client() as client, running.busy():
+        waiting = client.Encode.future(pb.EncodeRequest(picture=as_raw(photo())), timeout=SECONDS)
+        while running.value("manypath_queue_depth") < 1:
+            assert not waiting.done()
+        waiting.cancel()
+        while running.value("manypath_queue_depth"):
+            pass
+    details = [record.details for record in caplog.records if getattr(record, "grpc_code", "") == "CANCELLED"]
+    assert details == ["the caller went away or its deadline passed, in stage queue"]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from manypath_services.common import memory
+from manypath_services.common import logs, memory
 from manypath_services.common.errors import AbandonedError, ExpiredError, OverloadedError
 from manypath_services.common.lane import Batch, Job, Lane, computing, stopping
 from manypath_services.common.metrics import ServiceMetrics
@@ -167,6 +167,7 @@ class Compute:
         except asyncio.CancelledError:
             with self._changed:
                 self._metrics.refusals.count("abandoned" if job.begun else "cancelled")
+                logs.note(**{logs.STAGE: "compute" if job.begun else "queue"})
                 lane.leave(job)
                 job.gone = True
                 self._show()
