@@ -60,18 +60,18 @@ class CountingTimings(StageTimings):
 
 def measure(codec: Codec, image: Image8, bpp: float) -> Row | None:
     """Return what one budget took; None if the lowest quality needs more."""
-    told = CountingTimings()
-    begun = time.perf_counter()
+    timings = CountingTimings()
+    begin = time.perf_counter()
     try:
-        stream = codec.encode(image, target_bpp=bpp, timings=told)
+        stream = codec.encode(image, target_bpp=bpp, timings=timings)
     except BudgetError:
         return None
-    took = time.perf_counter() - begun
+    took = time.perf_counter() - begin
     facts = inspect(stream)
-    begun = time.perf_counter()
+    begin = time.perf_counter()
     codec.encode(image, quality=facts.quality)
-    one = time.perf_counter() - begun
-    analyses, codings = (told.calls[stage] // facts.strips for stage in ("analysis", "coding"))
+    one = time.perf_counter() - begin
+    analyses, codings = (timings.calls[stage] // facts.strips for stage in ("analysis", "coding"))
     used = len(stream) / int(bpp * image.shape[0] * image.shape[1] / 8)
     return Row(bpp, analyses, codings, used, facts.quality, took / one)
 
@@ -104,7 +104,7 @@ def main() -> int:
         inside = [row.used for row in rows if row.quality < 8.0] or [1.0]
         sound &= max(row.used for row in rows) <= 1.0 and min(inside) >= GOOD_SHARE
         columns = [[getattr(row, field) for row in rows] for field in ("analyses", "codings", "ratio")]
-        (analyses, codings, ratio) = [(float(np.mean(own)), max(own)) for own in columns]
+        (analyses, codings, ratio) = [(float(np.mean(column)), max(column)) for column in columns]
         print(
             f"{bpp:<6g}bpp {len(rows):<9} {analyses[0]:<5.2f} {analyses[1]:<6} {codings[0]:<5.2f} {codings[1]:<6} "
             f"{ratio[0]:<7.2f} {ratio[1]:<11.2f} {100 * min(inside):.1f} %   {100 * float(np.mean(inside)):.1f} %"

@@ -95,8 +95,8 @@ def measure(task: Task) -> list[Peak]:
     """
     peaks = []
     for step in STEPS:
-        told = json.dumps(task._replace(step=step)._asdict())
-        command = [sys.executable, "-m", "benchmarks.memory", "--worker", told]
+        order = json.dumps(task._replace(step=step)._asdict())
+        command = [sys.executable, "-m", "benchmarks.memory", "--worker", order]
         environment = thread_environment(task.threads)
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:

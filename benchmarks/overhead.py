@@ -87,7 +87,7 @@ def main() -> int:
             chunks = sum(len(chunk) for strip in parse(stream).strips for chunk in strip)
             rows.append((estimate_bytes(codec, stream), len(stream), len(stream) - chunks))
         estimate, real, container = np.mean(rows, axis=0)
-        beyond = [own_real - own * (1 + ALLOWED_SHARE) for own, own_real, _ in rows]
+        beyond = [real - ideal * (1 + ALLOWED_SHARE) for ideal, real, _ in rows]
         worst, name = max(zip(beyond, (file.stem for file in files), strict=True))
         sound &= worst <= ALLOWED_BYTES
         print(

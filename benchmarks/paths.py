@@ -58,14 +58,16 @@ def measure(codec: Codec, bitstream: bytes, paths: Sequence[str], rounds: int) -
         f"{len(paths)} paths in one call": together,
         f"{len(paths)} paths in {len(paths)} calls": separately,
     }
-    same = all(np.array_equal(own, other) for own, other in zip(*map(_pictures, (together, separately)), strict=True))
+    same = all(
+        np.array_equal(image, other) for image, other in zip(*map(_pictures, (together, separately)), strict=True)
+    )
     spent: dict[str, list[tuple[float, float, dict[str, float]]]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
             timings = StageTimings()
-            begun, begun_cpu = time.perf_counter(), time.process_time()
+            begin, begin_cpu = time.perf_counter(), time.process_time()
             way(timings)
-            spent[name].append((time.perf_counter() - begun, time.process_time() - begun_cpu, timings.seconds))
+            spent[name].append((time.perf_counter() - begin, time.process_time() - begin_cpu, timings.seconds))
     return [_median(name, samples) for name, samples in spent.items()], same
 
 
@@ -124,8 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     report(ways, same)
     if args.output:
-        found = {"machine": machine._asdict(), "paths": paths, "same": same, "ways": [way._asdict() for way in ways]}
-        pathlib.Path(args.output).write_text(json.dumps(found, indent=2) + "\n")
+        content = {"machine": machine._asdict(), "paths": paths, "same": same, "ways": [way._asdict() for way in ways]}
+        pathlib.Path(args.output).write_text(json.dumps(content, indent=2) + "\n")
     return 0 if same else 1
 
 

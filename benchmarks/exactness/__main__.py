@@ -55,11 +55,11 @@ class Verdict(NamedTuple):
 def first_difference(reference: pathlib.Path, other: pathlib.Path) -> tuple[int, str]:
     """Compare two ``parameters.npz``; return how many values were compared and the first that differs."""
     compared = 0
-    with np.load(reference) as expected, np.load(other) as found:
-        if set(expected.files) != set(found.files):
+    with np.load(reference) as expected, np.load(other) as actual:
+        if set(expected.files) != set(actual.files):
             return 0, "the two runs recorded different steps; they are not of one model"
         for name in expected.files:
-            one, two = expected[name], found[name]
+            one, two = expected[name], actual[name]
             if one.shape != two.shape:
                 return compared, f"{name}: shape {two.shape}, expected {one.shape}"
             compared += one.size
@@ -81,8 +81,8 @@ def run_condition(condition: Condition, model: str, folder: pathlib.Path, refere
     """
     folder.mkdir()
     order = Order(condition._asdict(), model, str(folder), str(reference) if reference else "")
-    told = json.loads(_ask(["probe", json.dumps(order._asdict())], condition))
-    return str(told)
+    complaint = json.loads(_ask(["probe", json.dumps(order._asdict())], condition))
+    return str(complaint)
 
 
 def _ask(arguments: Sequence[str], condition: Condition) -> str:
@@ -119,9 +119,9 @@ def compare(model: str, conditions: Sequence[Condition]) -> list[Verdict]:
                 verdicts[condition.name] = Verdict(condition.name, 0, (f"could not run: {err}",))
                 continue
             compared, difference = first_difference(reference / "parameters.npz", folder / "parameters.npz")
-            found = [difference] if difference else []
-            found += [f"cannot decode the reference's stream {complaint}"] if complaint else []
-            verdicts[condition.name] = Verdict(condition.name, compared, tuple(found))
+            differences = [difference] if difference else []
+            differences += [f"cannot decode the reference's stream {complaint}"] if complaint else []
+            verdicts[condition.name] = Verdict(condition.name, compared, tuple(differences))
             folders[condition.name] = folder
         complaints = json.loads(_ask(["read", model, *map(str, folders.values())], REFERENCE)) if folders else {}
     for name, folder in folders.items():

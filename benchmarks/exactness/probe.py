@@ -106,8 +106,8 @@ def _one_pass(model: Network, code: int, kind: str, samples: Sequence[int], *, d
             recorded[f"{name}, mean"] = on_grid[row].astype(np.int32)
             recorded[f"{name}, scale index"] = scale[row].astype(np.int32)
         size = (len(where), step.width)
-        own = [_integers(kind, (sample, 1 + step.number), size, int(LATENT_BOUND)) for sample in samples]
-        return means + torch.from_numpy(np.stack(own)).to(means)
+        symbols = [_integers(kind, (sample, 1 + step.number), size, int(LATENT_BOUND)) for sample in samples]
+        return means + torch.from_numpy(np.stack(symbols)).to(means)
 
     model.walk(model.h_s(torch.from_numpy(z).to(device), codes), codes, visit)
     return recorded

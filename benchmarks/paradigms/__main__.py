@@ -98,12 +98,12 @@ def claim(folder: Path, start: sides.ModelFile, recipe: SideRecipe, batches: Seq
         CheckpointError: they belong to another model, another recipe, or were judged on other crops.
     """
     judged = hashlib.sha256(b"".join(batch.x.numpy().tobytes() for batch in batches)).hexdigest()
-    own = {"base_digest": sides.base_digest(start), "recipe": recipe.model_dump(mode="json"), "judged": judged}
+    settings = {"base_digest": sides.base_digest(start), "recipe": recipe.model_dump(mode="json"), "judged": judged}
     file = folder / BEGUN_FILE
-    if file.exists() and json.loads(file.read_text()) != own:
+    if file.exists() and json.loads(file.read_text()) != settings:
         raise CheckpointError(f"{folder} holds runs of another model or with other settings; choose another --output")
     folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(own, indent=2))
+    file.write_text(json.dumps(settings, indent=2))
 
 
 class Comparison:
@@ -143,16 +143,16 @@ class Comparison:
 
     def rows(self, asked: list[variants.Variant]) -> list[table.Row]:
         """Train each variant, or go on where it was, and return the table's rows."""
-        found = []
+        results = []
         for variant in asked:
             paradigm = variants.build(variant, self.start, self.pictures, self.recipe)
             before, after = self.train(variant, paradigm) if paradigm.learned() else (self.main, self.main)
             paradigm.model.to("cpu")
-            found.append((variant, paradigm, before, after))
+            results.append((variant, paradigm, before, after))
             change = table.change(after, self.main)
             print(f"{self.recipe.path} {variant.text}: {change.mean:+.2f} ± {change.error:.2f} %", flush=True)
-        costs = self.costs([paradigm for _, paradigm, _, _ in found])
-        base = sum(own.numel() for own in Paradigm(self.start).model.parameters())
+        costs = self.costs([paradigm for _, paradigm, _, _ in results])
+        base = sum(parameter.numel() for parameter in Paradigm(self.start).model.parameters())
         return [
             table.Row(
                 self.recipe.path,
@@ -170,7 +170,7 @@ class Comparison:
                 self.recipe.steps if paradigm.trained else 0,
                 paradigm.remark(),
             )
-            for (variant, paradigm, before, after), cost in zip(found, costs, strict=True)
+            for (variant, paradigm, before, after), cost in zip(results, costs, strict=True)
         ]
 
     def train(self, variant: variants.Variant, paradigm: Paradigm) -> tuple[measure.Judgement, measure.Judgement]:
@@ -180,7 +180,7 @@ class Comparison:
         file = folder / JUDGED_FILE
         if file.exists():
             trainer.resume()
-            before, after = (measure.Judgement(*map(tuple, found)) for found in json.loads(file.read_text()))
+            before, after = (measure.Judgement(*map(tuple, rows)) for rows in json.loads(file.read_text()))
             return before, after
         before = self.judge(paradigm)
         trainer.resume()
@@ -195,7 +195,7 @@ class Comparison:
         shared = measure.shared_kilomacs(Paradigm(self.start))
         times = measure.latencies(paradigms, path, self.picture, self.args.rounds)
         counts = [measure.synthesis_kilomacs(paradigm, path, self.picture) for paradigm in paradigms]
-        return [measure.Cost(own, own + shared, spent) for own, spent in zip(counts, times, strict=True)]
+        return [measure.Cost(count, count + shared, spent) for count, spent in zip(counts, times, strict=True)]
 
 
 def main() -> int:
@@ -226,14 +226,14 @@ def about(args: argparse.Namespace, start: sides.ModelFile, pictures: PictureSet
     """Return what a reader must know of how the figures came about."""
     name = Path(args.model).name
     source = (args.validate or args.pictures).name
-    told = (
+    note = (
         f"{args.steps} steps of {args.batch} crops of {args.crop}x{args.crop} from {len(pictures.pictures)} pictures, "
         f"the same for every variant (seed {args.seed}). Judged with all tokens on the side, on {8 * args.judge} crops "
         f"of {len(validate.pictures)} pictures of `{source}` at qualities 1 to 8; ± is one standard error over "
         f"{args.judge} batches of the paired difference. g_s is timed on {table.TIMED} pixels in milliseconds of the "
         f"processor, the best of {args.rounds}, {args.threads} thread(s): {this_machine().describe()}."
     )
-    return [f"# Ways to serve a task beside `{name}` ({start.config.FAMILY} family)", "", told]
+    return [f"# Ways to serve a task beside `{name}` ({start.config.FAMILY} family)", "", note]
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class OwnDecoder(Paradigm):
     def learned(self) -> list[Learned]:
         """Return what learns."""
         parts = (self.model.g_s, self.model.inverse_gain)
-        return [Learned("decoder", [own for part in parts for own in part.parameters()], self._rate)]
+        return [Learned("decoder", [parameter for part in parts for parameter in part.parameters()], self._rate)]
 
 
 @torch.no_grad()
@@ -79,19 +79,21 @@ class OwnPair(Paradigm):
 
     def learned(self) -> list[Learned]:
         """Return what learns."""
-        return [Learned("pair", [own for own in self.model.parameters() if own.requires_grad], self._rate)]
+        return [
+            Learned("pair", [parameter for parameter in self.model.parameters() if parameter.requires_grad], self._rate)
+        ]
 
     @property
     def added(self) -> int:
         """Return how many parameters a server needs beside the model's own."""
-        return sum(own.numel() for own in self.model.parameters())
+        return sum(parameter.numel() for parameter in self.model.parameters())
 
     def latents(self, x: Tensor, code: Tensor, rate: Rate | None = None) -> Latents:
         """Run analysis and estimate, with gradients where they are wanted."""
-        made = self.model.latents(x, code, rate)
+        latents = self.model.latents(x, code, rate)
         share = self.model.analysis_routing(code, exact=False).share
-        self._ratio = self._ratio_weight * ratio_loss(made.trace.soft_share, share).mean()
-        return made
+        self._ratio = self._ratio_weight * ratio_loss(latents.trace.soft_share, share).mean()
+        return latents
 
     def penalty(self) -> Tensor | float:
         """Return the ratio loss of the analysis' routing in the last pass."""

@@ -66,8 +66,8 @@ class GatedBlock(Block):
         return out.view(x.shape)
 
     def _per_sample(self, x: Tensor, gain: Tensor, choice: Tensor) -> Tensor:
-        made = torch.stack([self._add_path(x.clone(), gain, path) for path in self.choices], -1)
-        return made.gather(-1, choice[..., None, None].expand(*x.shape, 1))[..., 0]
+        outcomes = torch.stack([self._add_path(x.clone(), gain, path) for path in self.choices], -1)
+        return outcomes.gather(-1, choice[..., None, None].expand(*x.shape, 1))[..., 0]
 
     def _blend(self, x: Tensor, gain: Tensor, logits: Tensor) -> Tensor:
         """All choices on all tokens; the hard choice forward, the gate's softmax backward."""
@@ -75,8 +75,8 @@ class GatedBlock(Block):
         hard = F.one_hot(logits.argmax(-1), len(self.choices)).to(soft.dtype)
         mask = hard + soft - soft.detach()
         self.load = len(self.choices) * (hard.flatten(0, -2).mean(0) * soft.flatten(0, -2).mean(0)).sum()
-        made = torch.stack([self._add_path(x, gain, path) for path in self.choices], -1)
-        return (made * mask[..., None, :]).sum(-1)
+        outcomes = torch.stack([self._add_path(x, gain, path) for path in self.choices], -1)
+        return (outcomes * mask[..., None, :]).sum(-1)
 
 
 class GatedExperts(Paradigm):
@@ -113,7 +113,7 @@ class GatedExperts(Paradigm):
         torch.manual_seed(recipe.seed)
         for group in self.model.g_s.groups:
             group.predictors = NamedLayers()
-            gated = [GatedBlock(own, own.main_mlp.expand.in_features) for own in group.blocks]
+            gated = [GatedBlock(block, block.main_mlp.expand.in_features) for block in group.blocks]
             group.blocks = Layers(gated)
             self.blocks += gated
         for block in self.blocks:
@@ -122,8 +122,8 @@ class GatedExperts(Paradigm):
 
     def learned(self) -> list[Learned]:
         """Return what learns."""
-        mlps = [own for block in self.blocks for own in block.side_mlps.parameters()]
-        gates = [own for block in self.blocks for own in block.gate.parameters()]
+        mlps = [weight for block in self.blocks for weight in block.side_mlps.parameters()]
+        gates = [weight for block in self.blocks for weight in block.gate.parameters()]
         return [Learned("experts", mlps, self._rates[0]), Learned("gates", gates, self._rates[1])]
 
     def penalty(self) -> Tensor | float:

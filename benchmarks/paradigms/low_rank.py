@@ -45,9 +45,9 @@ class LowRank(nn.Module):
 def decoder_layers(model: nn.Module) -> list[nn.Linear]:
     """Return the linear layers of a synthesis that its main path runs through."""
     return [
-        own
-        for name, own in model.named_modules()
-        if isinstance(own, nn.Linear) and not {"predictors", "side_mlps"} & set(name.split("."))
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and not {"predictors", "side_mlps"} & set(name.split("."))
     ]
 
 
@@ -76,7 +76,7 @@ class LowRankUpdate(Paradigm):
 
     def learned(self) -> list[Learned]:
         """Return what learns."""
-        return [Learned("low-rank", [own for update in self._updates for own in update.parameters()], self._rate)]
+        return [Learned("low-rank", [module for update in self._updates for module in update.parameters()], self._rate)]
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:

@@ -88,17 +88,17 @@ def judge(
         rate = RateModel(paradigm.model.config).to(device)
         for number, batch in enumerate(batches):
             torch.manual_seed(number)  # of the noise that stands for rounding in the estimate of the rate
-            x, code = (own.to(device) for own in batch)
+            x, code = (tensor.to(device) for tensor in batch)
             bits = StepBits(rate)
-            made = paradigm.latents(x, code, bits)
-            x_hat = paradigm.paint(made.y_hat, code, all_side(recipe.path, device)).float()
-            bpp = (bits.bits + paradigm.hyper_rate(made.z)) / x[0, ..., 0].numel()
+            latents = paradigm.latents(x, code, bits)
+            x_hat = paradigm.paint(latents.y_hat, code, all_side(recipe.path, device)).float()
+            bpp = (bits.bits + paradigm.hyper_rate(latents.z)) / x[0, ..., 0].numel()
             routing = all_side(recipe.path, device)
             random = np.random.default_rng((_SEED, number))
-            found = terms(SidePicture(x_hat, routing, Trace([], [])), x, code, random, 0)
-            loss = float(found.loss)
+            scored = terms(SidePicture(x_hat, routing, Trace([], [])), x, code, random, 0)
+            loss = float(scored.loss)
             paid = loss + float(rate_loss(bpp, code, recipe))
-            rows.append((loss, paid, found.psnr, found.task, float(bpp.mean())))
+            rows.append((loss, paid, scored.psnr, scored.task, float(bpp.mean())))
     return Judgement(*zip(*rows, strict=True))
 
 
@@ -153,8 +153,8 @@ def latencies(paradigms: Sequence[Paradigm], path: str, picture: Tensor, rounds:
             works.append((paradigm, y_hat.repeat(*repeats)[:, :rows, :columns].contiguous(), code))
         for counted in range(-1, rounds):
             for number, (paradigm, y_hat, code) in enumerate(works):
-                begun = time.process_time()
+                begin = time.process_time()
                 paradigm.paint(y_hat, code, routing)
                 if counted >= 0:
-                    best[number] = min(best[number], 1000 * (time.process_time() - begun))
+                    best[number] = min(best[number], 1000 * (time.process_time() - begin))
     return best

@@ -28,7 +28,9 @@ class Learned(NamedTuple):
 def without_sides(start: sides.ModelFile) -> sides.ModelFile:
     """Return the model with its main path alone: what every way begins at and is counted against."""
     names = [name for name, _ in start.config.sides]
-    kept = {key: own for key, own in start.tensors.items() if not any(sides.belongs_to(key, name) for name in names)}
+    kept = {
+        key: tensor for key, tensor in start.tensors.items() if not any(sides.belongs_to(key, name) for name in names)
+    }
     return sides.ModelFile(dataclasses.replace(start.config, sides=()), kept)
 
 
@@ -64,12 +66,12 @@ class Paradigm:
     @property
     def added(self) -> int:
         """Return how many parameters a server needs beside the model's own."""
-        return sum(own.numel() for group in self.learned() for own in group.parameters)
+        return sum(parameter.numel() for group in self.learned() for parameter in group.parameters)
 
     @property
     def trained(self) -> int:
         """Return how many parameters learn."""
-        return sum(own.numel() for group in self.learned() for own in group.parameters)
+        return sum(parameter.numel() for group in self.learned() for parameter in group.parameters)
 
     def latents(self, x: Tensor, code: Tensor, rate: Rate | None = None) -> Latents:
         """Run analysis and estimate of pictures float32 [B, H, W, 3] at qualities int64 [B]."""

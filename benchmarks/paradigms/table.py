@@ -70,9 +70,9 @@ def change(after: Judgement, main: Judgement) -> Change:
 
     Where the stream is shared this is the change of the loss itself; where it is not, bits saved or spent count.
     """
-    found = 100.0 * (np.asarray(after.with_rate) - np.asarray(main.with_rate)) / np.asarray(main.loss)
-    error = float(found.std(ddof=1) / len(found) ** 0.5) if len(found) > 1 else float("nan")
-    return Change(float(found.mean()), error)
+    percent = 100.0 * (np.asarray(after.with_rate) - np.asarray(main.with_rate)) / np.asarray(main.loss)
+    error = float(percent.std(ddof=1) / len(percent) ** 0.5) if len(percent) > 1 else float("nan")
+    return Change(float(percent.mean()), error)
 
 
 class Report(NamedTuple):
@@ -114,14 +114,14 @@ def to_csv(report: Report) -> str:
     for row in report.rows:
         against = report.against_main(row)
         pairs = [
-            f"{_mean(own):.6g}"
+            f"{_mean(values):.6g}"
             for kind in ("loss", "with_rate")
-            for own in (getattr(row.start, kind), getattr(row.end, kind))
+            for values in (getattr(row.start, kind), getattr(row.end, kind))
         ]
         tail = [
-            f"{_mean(own):.6g}"
+            f"{_mean(values):.6g}"
             for kind in ("psnr", "task", "bpp")
-            for own in (getattr(row.start, kind), getattr(row.end, kind))
+            for values in (getattr(row.start, kind), getattr(row.end, kind))
         ]
         cost = (f"{row.cost.synthesis:.3f}", f"{row.cost.decoding:.3f}", f"{row.cost.milliseconds:.1f}")
         stream = ("yes" if row.shared_stream else "no", row.streams)

@@ -81,26 +81,26 @@ class ParadigmTrainer(TrainingRun):
         paradigm.model.to(device)
         torch.manual_seed(recipe.seed)  # of what torch draws: noise of the choice of paths, of the rate
         learned = paradigm.learned()
-        groups = [{"params": own.parameters, "base": own.rate, "kind": own.kind} for own in learned]
-        network = nn.ParameterList([parameter for own in learned for parameter in own.parameters])
+        groups = [{"params": group.parameters, "base": group.rate, "kind": group.kind} for group in learned]
+        network = nn.ParameterList([parameter for group in learned for parameter in group.parameters])
         optimizer = torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.98), fused=True)
         super().__init__(recipe, folder, network, optimizer, torch.device(device))
 
     def train_step(self) -> Mapping[str, float]:
         """Take one optimiser step."""
         recipe, paradigm = self.recipe, self.paradigm
-        x, code = (own.to(self.device) for own in batch_of(self.pictures, recipe, self.step))
+        x, code = (group.to(self.device) for group in batch_of(self.pictures, recipe, self.step))
         random = np.random.default_rng((recipe.seed, self.step, 1))
         routing = self.terms.routing(random, len(x), recipe.fractions, self.device)  # drawn for all: equal squares
         trace, bits = Trace([], []), StepBits(self.rate)
         paying = not paradigm.shared_stream  # else nothing that learns changes the rate
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            made = paradigm.latents(x, code, bits if paying else None)
-            x_hat = paradigm.paint(made.y_hat, code, routing, trace).float()
+            latents = paradigm.latents(x, code, bits if paying else None)
+            x_hat = paradigm.paint(latents.y_hat, code, routing, trace).float()
         terms = self.terms(SidePicture(x_hat, routing, trace), x, code, random, self.step)
         loss, bpp = terms.loss + paradigm.penalty(), torch.zeros(1)
         if paying:
-            bpp = (bits.bits + paradigm.hyper_rate(made.z)) / x[0, ..., 0].numel()
+            bpp = (bits.bits + paradigm.hyper_rate(latents.z)) / x[0, ..., 0].numel()
             loss = loss + rate_loss(bpp, code, recipe)
         norm = self.descend(loss)
         means = (float(terms.loss.detach()), terms.psnr, terms.task, float(bpp.detach().mean()), norm)

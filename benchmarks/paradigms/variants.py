@@ -83,7 +83,7 @@ def parse(text: str) -> list[Variant]:
     Raises:
         ConfigError: one of them is none, or is asked for twice.
     """
-    found = []
+    variants = []
     for word in text.split(","):
         name, at, rate = word.strip().partition("@")
         try:
@@ -93,10 +93,10 @@ def parse(text: str) -> list[Variant]:
         if variant.rate is not None and not 0 < variant.rate < 1:
             raise ConfigError(f"{word!r}: a step size lies between 0 and 1, as in lora-16@0.005")
         parts_of(name)
-        if variant in found:
+        if variant in variants:
             raise ConfigError(f"{word!r} is asked for twice")
-        found.append(variant)
-    return found
+        variants.append(variant)
+    return variants
 
 
 def build(variant: Variant, start: sides.ModelFile, pictures: PictureSet, recipe: SideRecipe) -> Paradigm:

@@ -75,23 +75,23 @@ def _known(parser: argparse.ArgumentParser, text: str) -> list[str]:
 
 def remarks(machine: Machine, threads: Sequence[int]) -> list[str]:
     """Return what a reader must know to trust the figures, or not to."""
-    told = []
+    notes = []
     if not machine.bf16:
-        told.append("this CPU has no bf16 units: bf16 variants were skipped, everything counts in fp32")
+        notes.append("this CPU has no bf16 units: bf16 variants were skipped, everything counts in fp32")
     if not machine.quiet:
-        told.append(f"NOT QUIET: load average {machine.load:.1f} at the start; do not quote these figures")
+        notes.append(f"NOT QUIET: load average {machine.load:.1f} at the start; do not quote these figures")
     if max(threads) > machine.cpus:
-        told.append(f"only {machine.cpus} CPU(s) available: runs with more threads share them")
-    return told
+        notes.append(f"only {machine.cpus} CPU(s) available: runs with more threads share them")
+    return notes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark."""
     options = parse(arguments)
     machine = this_machine()
-    told = remarks(machine, options.threads)
+    notes = remarks(machine, options.threads)
     print(machine.describe())
-    for remark in told:
+    for remark in notes:
         print(f"- {remark}")
     output = pathlib.Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
@@ -100,11 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"failed: {failure}", file=sys.stderr)
     if not timings:
         return 1
-    told += [f"failed: {failure}" for failure in failures]
-    text = table.to_markdown(timings, machine, options.threads, told)
+    notes += [f"failed: {failure}" for failure in failures]
+    text = table.to_markdown(timings, machine, options.threads, notes)
     (output / "speed.md").write_text(text, encoding="utf-8")
     (output / "speed.csv").write_text(table.to_csv(timings), encoding="utf-8")
-    (output / "speed.json").write_text(table.to_json(timings, machine, told), encoding="utf-8")
+    (output / "speed.json").write_text(table.to_json(timings, machine, notes), encoding="utf-8")
     save_chart(timings, machine, max(options.threads), output / "speed.png")
     print(text)
     print(f"wrote speed.md, speed.csv, speed.json and speed.png to {output}")

@@ -25,8 +25,8 @@ def save_chart(timings: Sequence[Timing], machine: Machine, threads: int, file: 
     figure = Figure(figsize=(12.0, 5.6))
     figure.text(0.02, 0.94, _title(timings, threads), fontsize=16, weight="bold", color=_INK)
     measured = sorted({timing.size for timing in timings if timing.device == "cpu"})
-    told = f"{', '.join(measured)} picture, {threads} thread(s), {machine.cpu}; logarithmic scale; grey: quoted"
-    figure.text(0.02, 0.885, told, fontsize=11, color="#555555")
+    subtitle = f"{', '.join(measured)} picture, {threads} thread(s), {machine.cpu}; logarithmic scale; grey: quoted"
+    figure.text(0.02, 0.885, subtitle, fontsize=11, color="#555555")
     for number, direction in enumerate(DIRECTIONS):
         axes = figure.add_axes((0.17 + 0.5 * number, 0.1, 0.29, 0.7))
         _draw(axes, _bars(timings, threads, direction), direction)
@@ -35,9 +35,9 @@ def save_chart(timings: Sequence[Timing], machine: Machine, threads: int, file: 
 
 def _bars(timings: Sequence[Timing], threads: int, direction: Direction) -> list[Best]:
     subjects = dict.fromkeys(timing.subject for timing in timings if timing.device == "cpu")
-    found = [best(timings, subject, threads, direction) for subject in subjects]
+    fastest = [best(timings, subject, threads, direction) for subject in subjects]
     quoted = [QUOTED[direction]] if threads == 2 else []
-    return sorted([one for one in found if one is not None] + quoted, key=lambda one: one.ms)
+    return sorted([one for one in fastest if one is not None] + quoted, key=lambda one: one.ms)
 
 
 def _draw(axes: Axes, bars: Sequence[Best], direction: Direction) -> None:
@@ -61,9 +61,9 @@ def _draw(axes: Axes, bars: Sequence[Best], direction: Direction) -> None:
 
 
 def _title(timings: Sequence[Timing], threads: int) -> str:
-    own, peer = (best(timings, name, threads, "encode") for name in ("edge", "bmshj2018-hyperprior"))
-    if own and peer:
-        ratio = peer.ms / own.ms
+    ours, other = (best(timings, name, threads, "encode") for name in ("edge", "bmshj2018-hyperprior"))
+    if ours and other:
+        ratio = other.ms / ours.ms
         word = "faster" if ratio >= 1.0 else "slower"
         return f"edge encodes {max(ratio, 1.0 / ratio):.1f} times {word} than bmshj2018-hyperprior"
     return "Milliseconds to encode and to decode one picture"

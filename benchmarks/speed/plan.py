@@ -106,7 +106,7 @@ def run_rounds(
     Returns:
         One timing per task that worked, and one message per task that failed.
     """
-    found: dict[Task, list[Result]] = {}
+    results: dict[Task, list[Result]] = {}
     failed: dict[Task, str] = {}
     for _ in range(rounds):
         for task in tasks:
@@ -114,10 +114,10 @@ def run_rounds(
             if task in failed:
                 continue
             try:
-                found.setdefault(task, []).append(run_worker(task))
+                results.setdefault(task, []).append(run_worker(task))
             except WorkerError as err:
                 failed[task] = f"{task.subject} ({task.dtype}, {task.threads} threads, {task.device}): {err}"
-    timings = [summarise(task, found[task], size) for task in tasks if task in found and task not in failed]
+    timings = [summarise(task, results[task], size) for task in tasks if task in results and task not in failed]
     return timings, list(failed.values())
 
 

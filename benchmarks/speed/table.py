@@ -50,14 +50,14 @@ def milliseconds(timing: Timing, direction: Direction) -> float:
 
 def best(timings: Sequence[Timing], subject: str, threads: int, direction: Direction) -> Best | None:
     """Return a subject's fastest variant on the processor, one picture at a time; None without one."""
-    own = [
+    runs = [
         timing
         for timing in timings
         if (timing.subject, timing.threads, timing.device, timing.batch) == (subject, threads, "cpu", 1)
     ]
-    if not own:
+    if not runs:
         return None
-    fastest = min(own, key=lambda timing: milliseconds(timing, direction))
+    fastest = min(runs, key=lambda timing: milliseconds(timing, direction))
     return Best(subject, milliseconds(fastest, direction), fastest.variant)
 
 
@@ -87,20 +87,20 @@ def ratio_table(timings: Sequence[Timing], threads: int) -> list[str]:
     subjects = [*ours, *dict.fromkeys(timing.subject for timing in timings if timing.subject not in OURS)]
     for subject in subjects:
         for direction in DIRECTIONS:
-            found = best(timings, subject, threads, direction)
-            if found is not None:
-                lines.append(_ratio_row(found, direction, timings, ours, threads))
+            anchor = best(timings, subject, threads, direction)
+            if anchor is not None:
+                lines.append(_ratio_row(anchor, direction, timings, ours, threads))
     if threads == 2:
         lines += [_ratio_row(QUOTED[direction], direction, timings, ours, threads) for direction in DIRECTIONS]
     return lines
 
 
-def _ratio_row(peer: Best, direction: Direction, timings: Sequence[Timing], ours: Sequence[str], threads: int) -> str:
+def _ratio_row(anchor: Best, direction: Direction, timings: Sequence[Timing], ours: Sequence[str], threads: int) -> str:
     cells = []
     for name in ours:
-        own = best(timings, name, threads, direction)
-        cells.append(f"{peer.ms / own.ms:.2f}x" if own and name != peer.subject else "")
-    return f"| {peer.subject} | {direction} | {peer.ms:.1f} | {peer.variant} | " + " | ".join(cells) + " |"
+        fastest = best(timings, name, threads, direction)
+        cells.append(f"{anchor.ms / fastest.ms:.2f}x" if fastest and name != anchor.subject else "")
+    return f"| {anchor.subject} | {direction} | {anchor.ms:.1f} | {anchor.variant} | " + " | ".join(cells) + " |"
 
 
 def to_markdown(timings: Sequence[Timing], machine: Machine, threads: Sequence[int], remarks: Sequence[str]) -> str:
@@ -144,6 +144,6 @@ def to_json(timings: Sequence[Timing], machine: Machine, remarks: Sequence[str])
         "machine": machine._asdict(),
         "remarks": list(remarks),
         "timings": [timing._asdict() for timing in timings],
-        "quoted": {direction: found._asdict() for direction, found in QUOTED.items()},
+        "quoted": {direction: one._asdict() for direction, one in QUOTED.items()},
     }
     return json.dumps(content, indent=2) + "\n"

@@ -79,17 +79,17 @@ def clock_calls(call: Callable[[], object], subject: Subject, repeats: int, budg
     Returns:
         The timed calls, and what the first one returned.
     """
-    begun = time.perf_counter()
+    begin = time.perf_counter()
     output = call()
-    first = time.perf_counter() - begun
+    first = time.perf_counter() - begin
     warm_stages = subject.stages()
     if first > budget:
         return Direction([first], warm_stages), output
     seconds: list[float] = []
     while len(seconds) < repeats and (not seconds or sum(seconds) < budget):
-        begun = time.perf_counter()
+        begin = time.perf_counter()
         call()
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - begin)
     stages = {stage: total / len(seconds) for stage, total in subject.stages().items()}
     return Direction(seconds, stages), output
 

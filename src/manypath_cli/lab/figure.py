@@ -160,10 +160,10 @@ def draw_paths(args: Namespace) -> int:
 
     segmenter = Segmenter(args.segmenter) if args.masks or args.segmenter else None
     classifier = None if args.no_classes else _classifier()
-    made = paths.compute(
+    data = paths.compute(
         codec, image, name, quality=args.quality, paths=args.path, classifier=classifier, segmenter=segmenter
     )
-    return _say(paths.write(made, output))
+    return _say(paths.write(data, output))
 
 
 def draw_boxes(args: Namespace) -> int:

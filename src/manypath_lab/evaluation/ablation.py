@@ -96,15 +96,15 @@ def sources(model: str, qualities: Sequence[float], device: str = "cpu") -> list
     Raises:
         CheckpointError: there is no such model.
     """
-    found = []
+    variants = []
     for variant in VARIANTS:
         codec = make_codec(model, variant, device)
         source = OurSource(
             codec, [(DecodePath.PERCEPTUAL.value, 1.0)], version=weights_version(model, codec), qualities=qualities
         )
         source.lines = (source.lines[0]._replace(name=variant.name, label=variant.label),)
-        found.append(source)
-    return found
+        variants.append(source)
+    return variants
 
 
 def _blocks(groups: Sequence[Group]) -> list[Block]:

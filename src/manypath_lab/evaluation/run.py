@@ -162,7 +162,7 @@ def _look(
         ]
         for line in source.lines
     ]
-    kept = {key: found for lines in keys for row in lines for key in row if (found := cache.get(key)) is not None}
+    kept = {key: record for lines in keys for row in lines for key in row if (record := cache.get(key)) is not None}
     missing = [number for number in range(len(cases)) if any(key not in kept for line in keys for key in line[number])]
     if missing:
         fresh = {

@@ -43,11 +43,11 @@ class Score(NamedTuple):
 
 def scores(run: Run) -> list[Score]:
     """Return every measure of every judge; one that cannot be said of some picture is left out."""
-    found = []
+    table = []
     for number, judge in enumerate(run.judges):
         for measure in judge.measures:
             original = run.originals[number][:, measure.columns]
             lines = tuple(track.records[number][..., measure.columns] for track in run.tracks)
             if np.isfinite(original).all() and all(np.isfinite(line).all() for line in lines):
-                found.append(Score(judge, measure, original, lines))
-    return found
+                table.append(Score(judge, measure, original, lines))
+    return table

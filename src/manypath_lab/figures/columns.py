@@ -65,8 +65,8 @@ def draw_answers(sheet: Sheet, spot: Spot, answers: Sequence[Answer], expected: 
     for line, answer in enumerate(answers):
         same = answer.class_index == expected
         shade = to_rgba(colour, 0.45) if same else to_rgba(RULE)
-        for width, own in ((1.0, to_rgba("#f4f4f4")), (answer.probability, shade)):
-            axes.add_patch(Rectangle((0.0, line + 0.08), width, 0.84, color=own, linewidth=0))
+        for width, fill in ((1.0, to_rgba("#f4f4f4")), (answer.probability, shade)):
+            axes.add_patch(Rectangle((0.0, line + 0.08), width, 0.84, color=fill, linewidth=0))
         text: dict[str, Any] = {"fontsize": SMALL, "color": INK, "va": "center"}
         text["weight"] = "bold" if same else "normal"
         axes.text(0.03, line + 0.53, shortened(answer.label, letters), **text)
@@ -97,8 +97,8 @@ def in_bytes(count: int) -> str:
 
 def colours_of(paths: Sequence[str]) -> list[str]:
     """Return each path's colour; a model's own sides take theirs in turn."""
-    colours, own = [], 0
+    colours, others = [], 0
     for path in paths:
-        colours.append(path_colour(path, own))
-        own += colours[-1] != path_colour(path, own + 1)
+        colours.append(path_colour(path, others))
+        others += colours[-1] != path_colour(path, others + 1)
     return colours

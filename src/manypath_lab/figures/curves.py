@@ -53,8 +53,8 @@ def draw(panels: Sequence[Panel]) -> Sheet:
         sets[panel.folder] = max(sets[panel.folder], panel.pictures)
     pictures = "  ·  ".join(f"{count} pictures of {name}" if count else name for name, count in sets.items())
     sheet = Sheet(height, "One stream for people and machines", f"averages over {pictures}")
-    for own, (left, line) in zip(legend, places, strict=True):
-        _draw_legend(sheet, left, TOP + (line + 0.5) * _LEGEND_LINE, own)
+    for entry, (left, line) in zip(legend, places, strict=True):
+        _draw_legend(sheet, left, TOP + (line + 0.5) * _LEGEND_LINE, entry)
     width = (WIDTH - 2 * MARGIN - columns * _LEFT - 0.35 * (columns - 1)) / columns
     for number, panel in enumerate(panels):
         row, place = divmod(number, columns)

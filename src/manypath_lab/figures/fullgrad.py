@@ -83,13 +83,13 @@ def compute(
         RequestError: the picture, quality or path cannot be.
     """
     subject = encode(codec, image, name, quality)
-    made = views(codec, subject, [(path, 1.0) for path in served_paths(codec, paths)])
-    shown = [image, *(view.image for view in made)]
+    reconstructions = views(codec, subject, [(path, 1.0) for path in served_paths(codec, paths)])
+    shown = [image, *(view.image for view in reconstructions)]
     probabilities = classifier.probabilities(shown)
-    wanted = int(probabilities[0].argmax()) if class_index is None else class_index
-    confidence = [float(own[wanted]) for own in probabilities]
-    maps = [full_gradient(classifier.network, prepare(own), wanted)[0] for own in shown]
-    return FullGradData(subject, made, wanted, classifier.label(wanted), confidence, maps)
+    target = int(probabilities[0].argmax()) if class_index is None else class_index
+    confidence = [float(one[target]) for one in probabilities]
+    maps = [full_gradient(classifier.network, prepare(one), target)[0] for one in shown]
+    return FullGradData(subject, reconstructions, target, classifier.label(target), confidence, maps)
 
 
 def overlay(image: Pixels, importance: Map, colours: str = COLOURS) -> Pixels:
@@ -135,9 +135,9 @@ def facts(data: FullGradData) -> dict[str, Any]:
             "path": name,
             "psnr_db": error,
             "probability": probability,
-            "correlation_with_original": float(np.corrcoef(own.ravel(), data.maps[0].ravel())[0, 1]),
+            "correlation_with_original": float(np.corrcoef(one.ravel(), data.maps[0].ravel())[0, 1]),
         }
-        for name, error, probability, own in zip(names, errors, data.probabilities, data.maps, strict=True)
+        for name, error, probability, one in zip(names, errors, data.probabilities, data.maps, strict=True)
     ]
     answer = {"class_index": data.class_index, "label": data.label}
     return {"figure": "fullgrad", **data.subject.facts(), **answer, "columns": columns}

@@ -97,10 +97,10 @@ def read(runs: Sequence[pathlib.Path]) -> list[Panel]:
     panels: dict[str, Panel] = {}
     fidelity: list[Panel] = []
     for run in runs:
-        found = [of_set for file in sorted(run.glob("*.json")) if (of_set := _read_file(file))]
-        if not found:
+        sets = [of_set for file in sorted(run.glob("*.json")) if (of_set := _read_file(file))]
+        if not sets:
             raise RequestError(f"{run} holds no measurement; give a folder that `manypath lab eval compare` wrote")
-        for of_set in found:
+        for of_set in sets:
             task = any(panel.measure.key in _ACCURACIES for panel in of_set)
             for panel in of_set:
                 key = panel.measure.key

@@ -77,11 +77,15 @@ def compute(
         RequestError: the picture, quality or path cannot be.
     """
     subject = encode(codec, image, name, quality)
-    made = views(codec, subject, [(path, 1.0) for path in served_paths(codec, paths)])
-    shown = [image, *(view.image for view in made)]
-    answers = [classifier.top(own) for own in classifier.probabilities(shown)] if classifier else []
+    reconstructions = views(codec, subject, [(path, 1.0) for path in served_paths(codec, paths)])
+    shown = [image, *(view.image for view in reconstructions)]
+    answers = [classifier.top(row) for row in classifier.probabilities(shown)] if classifier else []
     return PathsData(
-        subject, made, telling_window(image, shown[1:]), answers, segmenter.look(shown) if segmenter else None
+        subject,
+        reconstructions,
+        telling_window(image, shown[1:]),
+        answers,
+        segmenter.look(shown) if segmenter else None,
     )
 
 
@@ -126,11 +130,11 @@ def facts(data: PathsData) -> dict[str, Any]:
     """Return the figures behind the figure."""
     columns: list[dict[str, Any]] = [{"path": "original", "psnr_db": None}]
     columns += [{"path": view.path, "psnr_db": view.psnr_db} for view in data.views]
-    for number, own in enumerate(columns):
+    for number, entry in enumerate(columns):
         if data.answers:
-            own["classes"] = [answer._asdict() for answer in data.answers[number]]
+            entry["classes"] = [answer._asdict() for answer in data.answers[number]]
         if data.masks:
-            own["mask_agreement"] = data.masks.agreement[number]
+            entry["mask_agreement"] = data.masks.agreement[number]
     return {"figure": "paths", **data.subject.facts(), "detail": data.window._asdict(), "columns": columns}
 
 
@@ -143,7 +147,7 @@ def write(data: PathsData, file: pathlib.Path) -> list[pathlib.Path]:
         arrays |= {f"{name}_mask": mask for name, mask in zip(names, data.masks.masks, strict=True)}
     draw(data).save(file)
     write_json(file, facts(data))
-    write_maps(file, {name: np.asarray(own) for name, own in arrays.items()})
+    write_maps(file, {name: np.asarray(array) for name, array in arrays.items()})
     return [file, file.with_suffix(".json"), file.with_suffix(".npz")]
 
 

@@ -64,10 +64,10 @@ class RateData(NamedTuple):
     @property
     def pictures(self) -> dict[str, list[RatePoint]]:
         """Each picture's points."""
-        found: dict[str, list[RatePoint]] = {}
+        points: dict[str, list[RatePoint]] = {}
         for point in self.points:
-            found.setdefault(point.picture, []).append(point)
-        return found
+            points.setdefault(point.picture, []).append(point)
+        return points
 
     @property
     def mean(self) -> list[tuple[float, float]]:
@@ -145,8 +145,8 @@ def _draw_rule(axes: Axes, qualities: Sequence[float]) -> None:
 
 
 def _draw_cost(axes: Axes, data: RateData) -> None:
-    for own in data.pictures.values():
-        axes.plot([point.rho_enc for point in own], [point.bpp for point in own], color=_FAINT, linewidth=1.0)
+    for points in data.pictures.values():
+        axes.plot([point.rho_enc for point in points], [point.bpp for point in points], color=_FAINT, linewidth=1.0)
     mean = data.mean
     axes.plot(*zip(*mean, strict=True), color=_LINE, linewidth=2.8, marker="o", markersize=7)
     axes.set_xlim(-0.03, 1.03)

@@ -45,15 +45,15 @@ def full_gradient(network: nn.Module, x: Tensor, class_index: int) -> npt.NDArra
             return _summed(maps, input_tensor.shape[-2:]).numpy()[:, None]
 
     with SummedFullGrad(network, []) as explain:
-        found = explain(x, [ClassifierOutputTarget(class_index)] * len(x))
-    return np.asarray(found, dtype=np.float32)
+        maps = explain(x, [ClassifierOutputTarget(class_index)] * len(x))
+    return np.asarray(maps, dtype=np.float32)
 
 
 def _summed(maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
     """Scale each channel of each [B, C, h, w] to 0..1 and return the sum of all at full size, [B, H, W]."""
     total = torch.zeros(())
-    for own in maps:
-        scaled = own - own.amin((2, 3), keepdim=True)
+    for one in maps:
+        scaled = one - one.amin((2, 3), keepdim=True)
         scaled = scaled / (_TINY + scaled.amax((2, 3), keepdim=True))
         layer = scaled.sum(1, keepdim=True)  # [B, 1, h, w]
         total = total + F.interpolate(layer, tuple(size), mode="bilinear", align_corners=False)[:, 0]

@@ -131,8 +131,8 @@ def facts(data: ScoresData) -> dict[str, Any]:
         {
             "row": name,
             "task_share": None if name == "encoder" else data.decoder[0].task_share,
-            "mean_shown": [float(own.mean()) for own in maps],
-            "deviation_shown": [float(own.std()) for own in maps],
+            "mean_shown": [float(one.mean()) for one in maps],
+            "deviation_shown": [float(one.std()) for one in maps],
         }
         for name, maps in data.shown
     ]
@@ -143,5 +143,5 @@ def write(data: ScoresData, file: pathlib.Path) -> list[pathlib.Path]:
     """Write PNG and data (the maps as drawn: the decoder's inverted); return the files."""
     draw(data).save(file)
     write_json(file, facts(data))
-    write_maps(file, {f"{name}_stage{n + 1}": own for name, maps in data.shown for n, own in enumerate(maps)})
+    write_maps(file, {f"{name}_stage{n + 1}": one for name, maps in data.shown for n, one in enumerate(maps)})
     return [file, file.with_suffix(".json"), file.with_suffix(".npz")]

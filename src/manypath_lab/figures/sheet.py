@@ -137,9 +137,9 @@ def height_of(pixels: npt.NDArray[Any], width: float) -> float:
     return width * pixels.shape[0] / pixels.shape[1]
 
 
-def path_colour(name: str, own: int = 0) -> str:
-    """Return a path's colour, the same in every figure; a model's own side number ``own`` takes what is left."""
-    return _PATH_COLOURS.get(name, _OWN_COLOURS[own % len(_OWN_COLOURS)])
+def path_colour(name: str, number: int = 0) -> str:
+    """Return a path's colour, the same in every figure; a model's own side of that ``number`` takes what is left."""
+    return _PATH_COLOURS.get(name, _OWN_COLOURS[number % len(_OWN_COLOURS)])
 
 
 def beside(file: pathlib.Path, suffix: str) -> pathlib.Path:

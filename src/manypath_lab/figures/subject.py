@@ -90,10 +90,10 @@ def encode(codec: Codec, image: Pixels, name: str, quality: float) -> Subject:
 
 def views(codec: Codec, subject: Subject, requests: Sequence[tuple[str, float]], *, scores: bool = False) -> list[View]:
     """Decode a subject's stream by several (path, task_share)."""
-    made = codec.reconstruct(subject.stream, requests, scores=scores)
+    reconstructions = codec.reconstruct(subject.stream, requests, scores=scores)
     return [
-        View(path, share, own.image, psnr(subject.image, own.image), own.scores)
-        for (path, share), own in zip(requests, made, strict=True)
+        View(path, share, one.image, psnr(subject.image, one.image), one.scores)
+        for (path, share), one in zip(requests, reconstructions, strict=True)
     ]
 
 
@@ -103,20 +103,20 @@ def in_order(paths: Collection[str]) -> list[str]:
     return known + sorted(set(paths) - set(known))
 
 
-def served_paths(codec: Codec, wanted: Sequence[str] = ()) -> list[str]:
+def served_paths(codec: Codec, names: Sequence[str] = ()) -> list[str]:
     """Return the paths to show: those wanted, or all that the model has weights for.
 
     Raises:
         PathError: the model has none of that name.
     """
-    if not wanted:
+    if not names:
         return in_order(codec.trained_paths)
-    return in_order({check_path(path, codec.trained_paths) for path in wanted})
+    return in_order({check_path(path, codec.trained_paths) for path in names})
 
 
-def side_paths(codec: Codec, wanted: Sequence[str] = ()) -> list[str]:
+def side_paths(codec: Codec, names: Sequence[str] = ()) -> list[str]:
     """Return the paths beside the main one, as ``served_paths``."""
-    return [path for path in served_paths(codec, wanted) if path != DecodePath.PERCEPTUAL.value]
+    return [path for path in served_paths(codec, names) if path != DecodePath.PERCEPTUAL.value]
 
 
 class Window(NamedTuple):

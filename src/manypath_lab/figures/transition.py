@@ -84,14 +84,14 @@ def compute(
         raise RequestError(f"steps must be {MIN_STEPS} to {MAX_STEPS}, got {steps}")
     subject = encode(codec, image, name, quality)
     shares = [float(share) for share in np.linspace(0.0, 1.0, steps)]
-    made = views(codec, subject, [(path, share) for share in shares])
-    window = telling_window(image, [made[0].image, made[-1].image])
+    reconstructions = views(codec, subject, [(path, share) for share in shares])
+    window = telling_window(image, [reconstructions[0].image, reconstructions[-1].image])
     if classifier is None:
-        return TransitionData(subject, made, window, "", [], 0.0)
-    probabilities = classifier.probabilities([image, *(view.image for view in made)])
+        return TransitionData(subject, reconstructions, window, "", [], 0.0)
+    probabilities = classifier.probabilities([image, *(view.image for view in reconstructions)])
     answer = classifier.top(probabilities[0], 1)[0]
-    confidence = [float(own[answer.class_index]) for own in probabilities[1:]]
-    return TransitionData(subject, made, window, answer.label, confidence, answer.probability)
+    confidence = [float(one[answer.class_index]) for one in probabilities[1:]]
+    return TransitionData(subject, reconstructions, window, answer.label, confidence, answer.probability)
 
 
 def draw(data: TransitionData) -> Sheet:
@@ -161,8 +161,8 @@ def facts(data: TransitionData) -> dict[str, Any]:
 def _rows(data: TransitionData) -> list[dict[str, float | None]]:
     confidence: Sequence[float | None] = data.confidence or [None] * len(data.views)
     return [
-        {"task_share": view.task_share, "psnr_db": view.psnr_db, "confidence": own}
-        for view, own in zip(data.views, confidence, strict=True)
+        {"task_share": view.task_share, "psnr_db": view.psnr_db, "confidence": sure}
+        for view, sure in zip(data.views, confidence, strict=True)
     ]
 
 

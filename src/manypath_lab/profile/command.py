@@ -79,7 +79,7 @@ def show(args: argparse.Namespace) -> int:
 
     width, height = _size(args.size)
     _check(args)
-    names = [own for name in args.models or DEFAULT_MODELS for own in (STEPS if name == PUBLISHED else (name,))]
+    names = [step for name in args.models or DEFAULT_MODELS for step in (STEPS if name == PUBLISHED else (name,))]
     profiles = []
     with tqdm(names, disable=not sys.stderr.isatty(), leave=False) as bar:
         for name in bar:

@@ -116,12 +116,12 @@ def parts(model: Network, paths: tuple[str, ...], predictors: bool = False) -> l
         return sum(p.numel() for name, p in model.g_s.named_parameters() if path in name.split("."))
 
     routed = any(group.predictors for group in model.g_a.groups)
-    found = [
+    table = [
         Part("analysis", "", share if routed else None, 0, kilomacs(functools.partial(analyse, share)))
         for share in (SHARES if routed else (1.0,))
     ]
-    found[0] = found[0]._replace(parameters=parameters(model.g_a))
-    found += [
+    table[0] = table[0]._replace(parameters=parameters(model.g_a))
+    table += [
         Part("hyper-analysis", "", None, parameters(model.h_a), kilomacs(lambda: model.hyper_latent(latents, code))),
         Part(
             "hyper-synthesis",
@@ -133,12 +133,12 @@ def parts(model: Network, paths: tuple[str, ...], predictors: bool = False) -> l
         Part("context", "", None, parameters(model.context), kilomacs(walk)),
     ]
     every = dict(model.config.sides)
-    own = parameters(model.g_s) - sum(side(path) for path in every)
-    found.append(Part("synthesis", MAIN, None, own, kilomacs(lambda: paint(MAIN, 1.0))))
+    main = parameters(model.g_s) - sum(side(path) for path in every)
+    table.append(Part("synthesis", MAIN, None, main, kilomacs(lambda: paint(MAIN, 1.0))))
     for path in paths:
         for share in SHARES:
             added = side(path) if share == SHARES[0] else 0
-            found.append(Part("synthesis", path, share, added, kilomacs(functools.partial(paint, path, share))))
+            table.append(Part("synthesis", path, share, added, kilomacs(functools.partial(paint, path, share))))
     counted = parameters(model.g_a, model.h_a, model.h_s, model.context, model.g_s)
-    found.append(Part("gains of the latents", "", None, parameters(model) - counted, 0.0))
-    return found
+    table.append(Part("gains of the latents", "", None, parameters(model) - counted, 0.0))
+    return table

@@ -70,8 +70,8 @@ def thread_environment(threads: int) -> dict[str, str]:
     slower as soon as a second process wanted the same cores.
     """
     count = str(threads)
-    own = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OMP_WAIT_POLICY": "PASSIVE", **_MALLOC}
-    return {**os.environ, **own}
+    settings = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OMP_WAIT_POLICY": "PASSIVE", **_MALLOC}
+    return {**os.environ, **settings}
 
 
 def use_threads(threads: int) -> None:

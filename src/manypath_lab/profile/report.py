@@ -67,12 +67,12 @@ class Report(NamedTuple):
 
 def _representative(profile: Profile, direction: str) -> list[Part]:
     """Return the stages that one encoding (at the highest share) or decoding (on the main path) goes through."""
-    wanted = ["hyper-synthesis", "context"]
-    wanted = ["analysis", "hyper-analysis", *wanted] if direction == "encode" else [*wanted, "synthesis"]
+    stages = ["hyper-synthesis", "context"]
+    stages = ["analysis", "hyper-analysis", *stages] if direction == "encode" else [*stages, "synthesis"]
     return [
         part
         for part in profile.parts
-        if part.stage in wanted and part.main_share in (None, 1.0) and part.path in ("", MAIN)
+        if part.stage in stages and part.main_share in (None, 1.0) and part.path in ("", MAIN)
     ]
 
 
@@ -93,17 +93,17 @@ def to_markdown(report: Report) -> str:
         "|---|---|---|---|---|---|",
     ]
     for profile in report.profiles:
-        told = f"{profile.model} ({profile.note})" if profile.note else profile.model
+        name = f"{profile.model} ({profile.note})" if profile.note else profile.model
         counts = f"{profile.total('encode'):.1f}, {profile.total('decode'):.1f}"
-        lines.append(f"| {told} | {profile.parameters:,} | {counts} | {' | '.join(_measured_words(profile))} |")
+        lines.append(f"| {name} | {profile.parameters:,} | {counts} | {' | '.join(_measured_words(profile))} |")
     for profile in report.profiles:
         times = profile.measured.milliseconds if profile.measured else {}
         lines += ["", f"{profile.model}", "", "| stage | parameters | kMAC/px | ms |", "|---|---|---|---|"]
         for part in profile.parts:
             spent = times.get(_timed_as(part))
-            told = "" if spent is None else f"{spent:.1f}"
-            own = f"{part.parameters:,}" if part.parameters else ""
-            lines.append(f"| {part.name} | {own} | {part.kilomacs:.2f} | {told} |")
+            time = "" if spent is None else f"{spent:.1f}"
+            count = f"{part.parameters:,}" if part.parameters else ""
+            lines.append(f"| {part.name} | {count} | {part.kilomacs:.2f} | {time} |")
         listed = {"encode", "decode", *(_timed_as(part) for part in profile.parts)}
         rest = [(name.replace("_", " "), ms) for name, ms in times.items() if name not in listed]
         lines += [f"| {name} | | | {ms:.1f} |" for name, ms in rest]
@@ -179,15 +179,15 @@ def _counted(profile: Profile) -> tuple[Bar, Bar]:
 
 def _spent(profile: Profile) -> tuple[Bar, Bar]:
     assert profile.measured is not None
-    found: list[Bar] = []
+    charts: list[Bar] = []
     for way in ("encode", "decode"):
-        own = [
+        bars = [
             (name.split(": ")[1], spent)
             for name, spent in profile.measured.milliseconds.items()
             if name.startswith(f"{way}: ") and ", " not in name
         ]
-        found.append(sorted(own, key=lambda one: list(_COLOURS).index(one[0])))
-    return found[0], found[1]
+        charts.append(sorted(bars, key=lambda one: list(_COLOURS).index(one[0])))
+    return charts[0], charts[1]
 
 
 def _bars(axes: Axes, rows: Sequence[tuple[str, tuple[Bar, Bar]]], what: str) -> None:

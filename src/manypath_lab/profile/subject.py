@@ -94,13 +94,13 @@ class Ours(Subject):
 
     def decode_paths(self) -> dict[str, float]:
         """Return the synthesis' seconds, path by path."""
-        found = {}
+        times = {}
         for path, _ in self._codec.config.sides:
             for share in SHARES[1:]:
                 timings = StageTimings()
                 self._codec.decode(self._stream, path=path, task_share=1.0 - share, timings=timings)
-                found[f"synthesis, {path}, rho {share:g}"] = timings.seconds["synthesis"]
-        return found
+                times[f"synthesis, {path}, rho {share:g}"] = timings.seconds["synthesis"]
+        return times
 
 
 class Peer(Subject):
@@ -140,15 +140,15 @@ class Peer(Subject):
             near = net.context_prediction(y)
             net.entropy_parameters(torch.cat((hyper, near), 1))
 
-        found = [
+        parts = [
             Part("analysis", "", None, parameters(net.g_a), kilomacs(lambda: net.g_a(x))),
             Part("hyper-analysis", "", None, parameters(net.h_a), kilomacs(lambda: net.h_a(y))),
             Part("hyper-synthesis", "", None, parameters(net.h_s), kilomacs(lambda: net.h_s(z))),
             Part("context", "", None, parameters(*context), kilomacs(walk) if context else 0.0),
             Part("synthesis", MAIN, None, parameters(net.g_s), kilomacs(lambda: net.g_s(y))),
         ]
-        rest = parameters(net) - sum(part.parameters for part in found)
-        return [*found, Part("prior of the hyper-latent", "", None, rest, 0.0)]
+        rest = parameters(net) - sum(part.parameters for part in parts)
+        return [*parts, Part("prior of the hyper-latent", "", None, rest, 0.0)]
 
     def encode(self, image: Pixels) -> dict[str, float]:
         """Compress the picture, padded as the networks need it."""
@@ -165,11 +165,11 @@ class Peer(Subject):
 
     def _timed(self, work: Any) -> dict[str, float]:
         self._seconds.clear()
-        begun = perf_counter()
+        begin = perf_counter()
         with torch.inference_mode(), torch.autocast(self._device, torch.bfloat16, enabled=self._autocast):
             work()
         self._synchronise()
-        total = perf_counter() - begun
+        total = perf_counter() - begin
         return {**self._seconds, "coding": total - sum(self._seconds.values())}
 
     def _begin(self, _module: nn.Module, _inputs: tuple[Tensor, ...]) -> None:

@@ -17,9 +17,9 @@ def make_network(name: str) -> nn.Module:
     """
     module, _, factory = name.partition(":")
     try:
-        made = getattr(importlib.import_module(module), factory)()
+        network = getattr(importlib.import_module(module), factory)()
     except (ImportError, AttributeError, ValueError) as err:
         raise ConfigError(f"network {name!r} cannot be made: {err}; is its folder on PYTHONPATH?") from err
-    if not isinstance(made, nn.Module):
-        raise ConfigError(f"{name!r} must return a torch module, got {type(made).__name__}")
-    return made
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"{name!r} must return a torch module, got {type(network).__name__}")
+    return network

@@ -50,10 +50,10 @@ class PillowBaseline(Baseline):
 
 
 def _pillow_version(feature: str, library: str) -> str:
-    found = features.version(feature)
-    if found is None:
+    version = features.version(feature)
+    if version is None:
         raise BaselineError(f"this Pillow has no {library}; install a Pillow wheel built with it")
-    return f"{library} {found}"
+    return f"{library} {version}"
 
 
 class Jpeg(PillowBaseline):
