@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from manypath_camera.errors import SourceError
 from manypath_camera.frames import Image
 from manypath_pictures.errors import PictureError
 from manypath_pictures.reader import read_picture
+from manypath_pictures.writer import FAST, write_png
 
 Polygon = Sequence[tuple[float, float]]
 MASK_GREY = 128
@@ -91,9 +91,7 @@ def as_message(picture: bytes | Image) -> pb.Picture:
     """Return a frame for the encoder: a file as it is, pixels as a fast PNG without loss."""
     if isinstance(picture, bytes):
         return pb.Picture(file=picture)
-    file = io.BytesIO()
-    PillowImage.fromarray(picture).save(file, "PNG", compress_level=1)
-    return pb.Picture(file=file.getvalue())
+    return pb.Picture(file=write_png(picture, level=FAST))
 
 
 class ChangeDetector:

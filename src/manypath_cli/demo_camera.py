@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import statistics
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,12 +12,12 @@ from typing import Any, NamedTuple
 import grpc
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as PillowImage
 
 from manypath.errors import ManypathError
 from manypath.paths import DecodePath
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
+from manypath_pictures.reader import read_indexes, read_picture
 from manypath_services.common.client import ENCODER_SERVICE, channel_options, open_blocking_channel
 from manypath_services.decoder import answers
 from manypath_services.inference.client import Detect, InferenceClient
@@ -147,7 +146,7 @@ def take(target: str, shot: Shot, *, quality: float, repeat: int) -> Report:
     taken = {}
     for path, picture in zip(PATHS, response.analyzed.pictures, strict=True):
         look = _look([next(results) for _ in shot.tasks])
-        taken[path] = Taken(_image(picture.picture.file), picture.route, look)
+        taken[path] = Taken(read_picture(picture.picture.file), picture.route, look)
     return Report(
         shot=shot,
         facts=response.encoded.facts,
@@ -214,11 +213,6 @@ def _with(base: pb.ProcessRequest, **fields: Any) -> pb.ProcessRequest:
     return request
 
 
-def _image(file: bytes) -> Image:
-    """Return a picture file of our own making, uint8 [H, W, 3] or [H, W]."""
-    return np.asarray(PillowImage.open(io.BytesIO(file)))
-
-
 def _look(results: Iterable[pb.TaskResult]) -> Look:
     look = Look()
     for result in results:
@@ -232,11 +226,13 @@ def _look(results: Iterable[pb.TaskResult]) -> Look:
 
 
 def _segmented(look: Look, found: pb.Segmentation) -> Look:
-    return look._replace(mask=_image(found.mask.png), overlay=_image(found.overlay), classes=tuple(found.classes))
+    return look._replace(
+        mask=read_indexes(found.mask.png), overlay=read_picture(found.overlay), classes=tuple(found.classes)
+    )
 
 
 def _detected(look: Look, found: pb.Detection) -> Look:
-    return look._replace(boxes=tuple(found.boxes), boxed=_image(found.overlay))
+    return look._replace(boxes=tuple(found.boxes), boxed=read_picture(found.overlay))
 
 
 def _stages(responses: Sequence[pb.ProcessResponse]) -> dict[tuple[str, str], float]:

@@ -13,6 +13,8 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from manypath_cli.demo_camera import PATHS, Image, Look, Report
+from manypath_pictures.reader import read_picture
+from manypath_pictures.writer import write_png
 
 ORIGINAL, JPEG = "original", "JPEG"
 _COLUMNS = 3
@@ -70,8 +72,7 @@ def beside_jpeg(image: Image, most: int) -> Jpeg | None:
             high = quality - 1
     if best is None:
         return None
-    decoded = np.asarray(PillowImage.open(io.BytesIO(best[1])))
-    return Jpeg(decoded, len(best[1]), best[0])
+    return Jpeg(read_picture(best[1]), len(best[1]), best[0])
 
 
 def panels(image: Image, report: Report, jpeg: Jpeg | None, untouched: Mapping[str, Look]) -> list[Panel]:
@@ -109,9 +110,9 @@ def write_pictures(folder: Path, report: Report, shown: Sequence[Panel]) -> list
     files = [stream]
     for path, taken in report.taken.items():
         files.append(folder / f"{name}-{path}.png")
-        PillowImage.fromarray(taken.image).save(files[-1])
+        files[-1].write_bytes(write_png(taken.image))
     files.append(folder / f"{name}-side-by-side.png")
-    side_by_side(shown).save(files[-1])
+    files[-1].write_bytes(write_png(np.asarray(side_by_side(shown))))
     return files
 
 
