@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from manypath_cli import streams
 from manypath_cli.exits import FileError, UsageError
@@ -18,6 +18,10 @@ from manypath_cli.printable import printable
 from manypath_pictures.folder import files_below, files_matching
 
 STDIO = "-"
+MOST_BYTES = 2**30
+"""Of one file: the samples of the largest picture that is coded take 0.8 GB."""
+
+_PIECE_BYTES = 2**22
 _STREAM_FOLDERS = ("/dev/", "/proc/")  # beside what lies there nothing can be written
 
 
@@ -45,10 +49,11 @@ class Job(NamedTuple):
         """
         try:
             if self.source is not None:
-                return self.source.read_bytes()
+                with self.source.open("rb") as file:
+                    return _read(file)
             if sys.stdin is None:
                 raise FileError("cannot read: it is closed")
-            return sys.stdin.buffer.read()
+            return _read(sys.stdin.buffer)
         except OSError as err:
             raise FileError(f"cannot read: {err.strerror or err}") from err
 
@@ -270,6 +275,22 @@ def _check_targets(jobs: Sequence[Job], *, force: bool, skip_existing: bool) -> 
         first = next(target for target in taken if target in there)
         raise UsageError(f"{printable(first)}{more} exists; give --force to overwrite or --skip-existing to go on")
     return [job for job in jobs if job.target not in there] if skip_existing else list(jobs)
+
+
+def _read(file: BinaryIO) -> bytes:
+    """Read a file to its end, if that comes: a device may have none.
+
+    Raises:
+        FileError: there is more than any picture takes.
+    """
+    pieces: list[bytes] = []
+    left = MOST_BYTES
+    while piece := file.read(min(_PIECE_BYTES, left + 1)):
+        pieces.append(piece)
+        left -= len(piece)
+        if left < 0:
+            raise FileError(f"cannot read: it has more than {MOST_BYTES} bytes")
+    return b"".join(pieces)
 
 
 def _write_stdout(data: bytes) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from manypath.codec import Codec
+from manypath_cli import jobs
 from manypath_cli.exits import ExitCode
 from manypath_cli.main import main
 from manypath_pictures.reader import Samples
@@ -125,6 +126,14 @@ def test_process_substitution_is_a_file(manypath: Run, tmp_path: Path) -> None:
     finally:
         os.close(read)
     assert (tmp_path / "out.mpa").read_bytes() == stream_of(manypath, source)
+
+
+def test_a_device_without_an_end_is_not_read_for_ever(
+    manypath: Run, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MOST_BYTES", 2**22 + 5)
+    assert manypath("encode", "/dev/zero", "-o", "zero.mpa") == ExitCode.REQUEST
+    assert "/dev/zero: cannot read: it has more than 4194309 bytes" in capsys.readouterr().err
 
 
 def test_an_output_may_be_a_pipe(manypath: Run, tmp_path: Path) -> None:
