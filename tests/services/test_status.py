@@ -39,8 +39,7 @@ def test_every_error_of_the_services_carries_a_status_of_its_own():
     errors = {one for one in subclasses(ServiceError) if one.__module__.startswith("manypath_services.")}
     silent = {one.__name__ for one in errors - {ServiceError, DownstreamError} if one.code is grpc.StatusCode.INTERNAL}
     assert len(errors) > 12
-    assert "DownstreamUnavailableError" in silent  # its code comes with each one
-    assert silent == {"DownstreamUnavailableError"}
+    assert not silent
 
 
 def test_every_error_of_the_codec_that_a_caller_can_cause_has_its_status():

@@ -201,4 +201,4 @@ def test_a_classifier_behind_the_segmentation_task_is_an_error_that_says_so(star
         error = refusal(client.Analyze, pb.AnalyzeRequest(bitstream=bitstream, tasks=[SEGMENT]))
     assert error.code().name == "FAILED_PRECONDITION"
     assert "a segmenter has indexes [N, H, W] or scores [N, C, H, W]" in error.details()
-    assert running.value("manypath_downstream_calls_total", worker="segmentation", code="FAILED") == 1
+    assert running.value("manypath_downstream_calls_total", worker="segmentation", code="FAILED_PRECONDITION") == 1

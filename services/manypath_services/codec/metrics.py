@@ -80,6 +80,9 @@ class CodecMetrics(ServiceMetrics):
             ("worker", "code"),
             registry=registry,
         )
+        self.downstream_under_way = Gauge(
+            "manypath_downstream_inflight_calls", "Calls to the next server under way.", ("worker",), registry=registry
+        )
         self.model_load = Gauge(
             "manypath_model_load_seconds", "Seconds that loading and warming took.", registry=registry
         )

@@ -16,6 +16,7 @@
       ReplySizeError           OUT_OF_RANGE         the answer does not fit into a message
       DownstreamError          its own              another server refused
         DownstreamUnavailableError   UNAVAILABLE    it cannot be reached, or not in time
+          DownstreamAwayError        UNAVAILABLE    the last calls all failed, so it was not asked
 
 The rooms add theirs: ``inference.tensors.TensorError``, ``inference.tasks.AnswerError``, ``worker.model.InputError``
 and so on. What the codec raises has its statuses in ``codec.statuses``.
@@ -127,5 +128,11 @@ class DownstreamError(ServiceError):
 class DownstreamUnavailableError(DownstreamError):
     """Another server cannot be reached."""
 
+    code = StatusCode.UNAVAILABLE
+
     def __init__(self, message: str) -> None:
         super().__init__(message, StatusCode.UNAVAILABLE)
+
+
+class DownstreamAwayError(DownstreamUnavailableError):
+    """The last calls to another server all failed, so it was not asked."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 
 from manypath_services.common import memory
 from manypath_services.common.errors import ExpiredError, OverloadedError
@@ -34,6 +35,24 @@ class _Arrival:
         self.limit: asyncio.Timeout | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.evicted = False
+
+
+class _Body:
+    """A message that is held."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.release: Callable[[], None] = lambda: None
+
+
+_held: ContextVar[_Body | None] = ContextVar("held", default=None)
+
+
+def release_body() -> None:
+    """Say that the current call's message was let go, though the call goes on."""
+    body = _held.get()
+    if body is not None:
+        body.release()
 
 
 class Intake:
@@ -109,10 +128,18 @@ class Intake:
                 _COME_AGAIN_SECONDS,
             )
         self._hold(size)
+        body = _Body(size)
+        _held.set(body)
+
+        def release() -> None:
+            freed, body.size = body.size, 0
+            self._hold(-freed)
+
+        body.release = release
         try:
             yield
         finally:
-            self._hold(-size)
+            release()
 
     def _hold(self, change: int) -> None:
         self._held += change

@@ -46,6 +46,7 @@ class DecoderSettings(CodecSettings):
         description='Worker of each task, as JSON: {"classification": "host:port/model"}; '
         "classification, segmentation, detection, or a name of your own.",
     )
+    worker_limit: int = Field(64, ge=1, le=10_000, description="Calls to one worker under way at once.")
     worker_timeout_seconds: float = Field(
         10.0, gt=0, le=600, description="Longest wait for a worker; the caller's deadline may be earlier."
     )

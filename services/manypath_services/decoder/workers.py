@@ -14,6 +14,7 @@ from manypath.paths import DecodePath
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.common import logs, tracing
+from manypath_services.common.downstream import Downstream
 from manypath_services.common.errors import UnsupportedError
 from manypath_services.common.security import client_security
 from manypath_services.common.tls import Renewed
@@ -24,8 +25,6 @@ from manypath_services.inference.client import (
     ClassMap,
     Detect,
     InferenceClient,
-    InferenceError,
-    InferenceUnavailable,
     Kind,
     Label,
     Output,
@@ -81,6 +80,7 @@ class Workers:
         self._settings = settings
         self._metrics = metrics
         self._clients: dict[WorkerAddress, Renewed[InferenceClient]] = {}
+        self._downstreams: dict[str, Downstream] = {}
         self._security = client_security(
             settings, metrics, tls=settings.workers_tls, token_file=settings.workers_token_file
         )
@@ -127,7 +127,9 @@ class Workers:
 
         Raises:
             InferenceUnavailable: it cannot be reached, or not in time.
-            InferenceError: it refused.
+            InferenceError: it refused, or its answer makes no sense.
+            OverloadedError: too many calls wait for it.
+            DownstreamAwayError: it is known to be away.
         """
         task = self.task_of(request)
         address = self._settings.worker(task)
@@ -136,18 +138,10 @@ class Workers:
         limit = self._settings.worker_timeout_seconds
         timeout = limit if remaining_seconds is None else max(0.001, min(limit, remaining_seconds))
         begun = time.perf_counter()
-        code = "OK"
-        try:
-            with tracing.span(f"worker {task}", kind="client", model=address.model):
+        downstream = self._downstream(task, address)
+        with downstream.place(), tracing.span(f"worker {task}", kind="client", model=address.model):
+            async with downstream.call():
                 found = await self._find(self._client(address), task, request, image, begun + timeout)
-        except InferenceUnavailable:
-            code = "UNAVAILABLE"
-            raise
-        except InferenceError:
-            code = "FAILED"
-            raise
-        finally:
-            self._metrics.downstream.labels(task, code).inc()
         seconds = time.perf_counter() - begun
         # a large mask takes milliseconds to compress, which the event loop does not have
         result = await asyncio.to_thread(_message, found, request, image, raw_mask=raw_mask)
@@ -186,6 +180,19 @@ class Workers:
         """Hang up."""
         for client in self._clients.values():
             await client.close()
+
+    def _downstream(self, task: str, address: WorkerAddress) -> Downstream:
+        downstream = self._downstreams.get(task)
+        if downstream is None:
+            downstream = self._downstreams[task] = Downstream(
+                task,
+                f"the worker {address.model!r} at {address.target}",
+                limit=self._settings.worker_limit,
+                calls=self._metrics.downstream,
+                under_way=self._metrics.downstream_under_way,
+                refusals=self._metrics.refusals,
+            )
+        return downstream
 
     def _client(self, address: WorkerAddress) -> InferenceClient:
         renewed = self._clients.get(address)

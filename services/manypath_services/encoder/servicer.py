@@ -19,6 +19,7 @@ from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.codec.serving import CodecServicer
 from manypath_services.codec.statuses import CODEC_CODES
 from manypath_services.common import logs
+from manypath_services.common.intake import release_body
 from manypath_services.encoder.pictures import check_picture
 from manypath_services.encoder.rate import budget_message, read_rate
 from manypath_services.encoder.settings import EncoderSettings
@@ -61,10 +62,12 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
 
     async def Process(self, request: pb.ProcessRequest, context: _Context) -> pb.ProcessResponse:
         """Encode one picture, have it decoded and looked at, and bring back what was found."""
-        self.uplink.check(request)
-        encoded = await self._encode(request.picture, request.rate, context)
-        begun = time.perf_counter()
-        analyzed = await self.uplink.analyze(encoded.bitstream, request, context.time_remaining())
+        with self.uplink.place(request):
+            encoded = await self._encode(request.picture, request.rate, context)
+            request.ClearField("picture")
+            release_body()  # however long the decoder takes, the picture is not held
+            begun = time.perf_counter()
+            analyzed = await self.uplink.analyze(encoded.bitstream, request, context.time_remaining())
         seconds = {"uplink": time.perf_counter() - begun}
         encoded.timings.extend(timing_messages(seconds))
         self.metrics.observe_stages(seconds, path=_NO_PATH, device=encoded.device)

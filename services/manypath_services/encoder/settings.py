@@ -21,6 +21,9 @@ class EncoderSettings(CodecSettings):
     port: int = Field(50051, ge=0, le=65535, description="gRPC port; 0 takes a free one.")
     metrics_port: int = Field(9101, ge=0, le=65535, description="HTTP port of /metrics; 0 takes a free one.")
     uplink: str = Field("", description='Decoder that Process forwards to, "host:port"; empty is none.')
+    uplink_limit: int = Field(
+        64, ge=1, le=10_000, description="Process calls under way at once; more are refused with a pushback."
+    )
     uplink_timeout_seconds: float = Field(
         30.0, gt=0, le=600, description="Longest wait for the decoder; the caller's deadline may be earlier."
     )

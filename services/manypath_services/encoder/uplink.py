@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import cast
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -13,7 +16,8 @@ from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.common import logs, tracing
 from manypath_services.common.boundary import REQUEST_ID
-from manypath_services.common.client import DECODER_SERVICE, connect
+from manypath_services.common.client import DECODER_SERVICE, connect, why_unreachable
+from manypath_services.common.downstream import Downstream
 from manypath_services.common.errors import DownstreamError, DownstreamUnavailableError, UnsupportedError
 from manypath_services.common.security import client_security
 from manypath_services.common.server import Server
@@ -21,6 +25,7 @@ from manypath_services.common.tls import Renewed, client_credentials
 from manypath_services.encoder.settings import EncoderSettings
 
 _LOOK_SECONDS = 2.0  # between two looks at the decoder's health, and the longest wait for one
+_EARLIER = 0.95  # of the time that a caller still has
 _MOST_ASKED = 64  # the most that a decoder can be set to accept
 
 
@@ -34,7 +39,14 @@ class Uplink:
 
     def __init__(self, settings: EncoderSettings, metrics: CodecMetrics) -> None:
         self._settings = settings
-        self._metrics = metrics
+        self._downstream = Downstream(
+            "decoder",
+            f"the decoder at {settings.uplink}",
+            limit=settings.uplink_limit,
+            calls=metrics.downstream,
+            under_way=metrics.downstream_under_way,
+            refusals=metrics.refusals,
+        )
         security = self._security = client_security(
             settings, metrics, tls=settings.uplink_tls, token_file=settings.uplink_token_file
         )
@@ -50,13 +62,21 @@ class Uplink:
             token=security.token,
         )
 
-    def check(self, request: pb.ProcessRequest) -> None:
-        """Refuse what cannot be forwarded, before anything is encoded.
+    @contextmanager
+    def place(self, request: pb.ProcessRequest) -> Iterator[None]:
+        """Surround a request that will be forwarded, its encoding included; refuse it before anything is encoded.
 
         Raises:
             UnsupportedError: there is no uplink.
-            RequestError: nothing is wanted back.
+            RequestError: nothing is wanted back, or too much.
+            OverloadedError: too many requests wait for the decoder.
+            DownstreamAwayError: the decoder is known to be away.
         """
+        self._check(request)
+        with self._downstream.place():
+            yield
+
+    def _check(self, request: pb.ProcessRequest) -> None:
         if not self._settings.uplink:
             raise UnsupportedError("this encoder has no uplink; set MANYPATH_ENCODER_UPLINK, or call Encode")
         if not request.tasks and not request.pictures:
@@ -76,32 +96,36 @@ class Uplink:
         """
         target = self._settings.uplink
         limit = self._settings.uplink_timeout_seconds
-        timeout = limit if remaining_seconds is None else min(limit, remaining_seconds)
-        code = grpc.StatusCode.OK
+        # a little before the caller's own deadline, so that it learns what was wrong
+        timeout = limit if remaining_seconds is None else min(limit, _EARLIER * remaining_seconds)
+        channel = self._channel.current()
+        stub = pb_grpc.DecoderServiceStub(channel)  # type: ignore[no-untyped-call]
+        analysis = pb.AnalyzeRequest(
+            bitstream=bitstream,
+            tasks=request.tasks,
+            pictures=request.pictures,
+            picture_format=request.picture_format,
+        )
         try:
             with tracing.span("uplink", kind="client", target=target):
-                response: pb.AnalyzeResponse = await self._stub().Analyze(
-                    pb.AnalyzeRequest(
-                        bitstream=bitstream,
-                        tasks=request.tasks,
-                        pictures=request.pictures,
-                        picture_format=request.picture_format,
-                    ),
-                    timeout=timeout,
-                    metadata=((REQUEST_ID, logs.request_id.get()), *tracing.headers()),
-                )
+                async with self._downstream.call():
+                    response: pb.AnalyzeResponse = await stub.Analyze(
+                        analysis, timeout=timeout, metadata=((REQUEST_ID, logs.request_id.get()), *tracing.headers())
+                    )
             return response
         except grpc.aio.AioRpcError as err:
             code = err.code()
+            if _answered(err):
+                raise DownstreamError(f"the decoder at {target} answered {code.name}: {err.details()}", code) from err
             if code is grpc.StatusCode.UNAVAILABLE:
                 message = f"the decoder at {target} cannot be reached: {err.details()}"
                 raise DownstreamUnavailableError(message) from err
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-                message = f"the decoder at {target} did not answer within {timeout:.3f} s"
+                reason = await why_unreachable(channel)
+                said = f": {reason}" if reason else ""
+                message = f"the decoder at {target} did not answer within {timeout:.3f} s{said}"
                 raise DownstreamError(message, code) from err
-            raise DownstreamError(f"the decoder at {target} refused: {err.details()}", code) from err
-        finally:
-            self._metrics.downstream.labels("decoder", code.name).inc()
+            raise DownstreamError(f"the call to the decoder at {target} failed: {err.details()}", code) from err
 
     def open_stream_channel(self) -> grpc.aio.Channel:
         """Open a channel for one stream of frames; with the newest certificates, as every stream opens anew."""
@@ -136,5 +160,7 @@ class Uplink:
                 await server.hold(f"no decoder answers at {self._settings.uplink}")
             await asyncio.sleep(_LOOK_SECONDS)
 
-    def _stub(self) -> pb_grpc.DecoderServiceStub:
-        return pb_grpc.DecoderServiceStub(self._channel.current())  # type: ignore[no-untyped-call]
+
+def _answered(error: grpc.aio.AioRpcError) -> bool:
+    """Return whether a status comes from the decoder itself, whose answers carry the request's id."""
+    return REQUEST_ID in dict(cast("Iterable[tuple[str, str]]", error.trailing_metadata() or ()))

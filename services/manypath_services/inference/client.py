@@ -8,6 +8,7 @@ any size; resized and normalised here where it takes floats of its own size. Ser
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
@@ -57,6 +58,12 @@ _UNAVAILABLE = (
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 )
+_FAULTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS)
+# gRPC says so itself of what is larger than this end takes; it would be as large again
+_TOO_MUCH = ("larger than max", "metadata size exceeds")
+_MOST_DETAILS = 500  # characters of another server's words
+_MOST_OUTPUTS = 64
+_MOST_TEXTS = 10_000  # elements of an answer of texts
 _Response = TypeVar("_Response")
 _Answer = TypeVar("_Answer")
 Image = npt.NDArray[np.uint8]
@@ -68,6 +75,8 @@ class InferenceError(ServiceError):
     """The server refused the request, or its answer makes no sense."""
 
     code = grpc.StatusCode.FAILED_PRECONDITION
+    answered: grpc.StatusCode | None = None
+    """What the server itself said, if it said anything."""
 
 
 class InferenceUnavailable(InferenceError):  # noqa: N818  (it says what the server is, as the status does)
@@ -241,13 +250,15 @@ class InferenceClient:
 
     def _choose(self, metadata: pb.ModelMetadataResponse) -> _Model:
         """The input that takes the picture."""
+        if len(metadata.outputs) > _MOST_OUTPUTS:
+            raise self._error(f"has {len(metadata.outputs)} outputs, accepted are {_MOST_OUTPUTS}")
         if len(metadata.inputs) != 1:
-            names = [tensor.name for tensor in metadata.inputs]
+            names = [tensor.name[:80] for tensor in metadata.inputs[:8]]
             raise self._error(f"has inputs {names}, a network for pictures has one")
         tensor = metadata.inputs[0]
         try:
             picture = PictureInput.from_metadata(
-                tensor.name, tensor.datatype, tuple(tensor.shape), normalisation=self._normalisation
+                tensor.name, tensor.datatype[:16], tuple(tensor.shape[:9]), normalisation=self._normalisation
             )
         except PictureInputError as err:
             raise self._error(f"does not take pictures: {err}") from err
@@ -274,6 +285,8 @@ class InferenceClient:
     def _answer(
         self, question: Question[_Answer], wanted: Sequence[str], response: pb.ModelInferResponse, image: Image
     ) -> _Answer:
+        if len(response.outputs) > _MOST_OUTPUTS:
+            raise self._error(f"answered {len(response.outputs)} outputs, accepted are {_MOST_OUTPUTS}")
         raw = response.raw_output_contents
         if raw and len(raw) != len(response.outputs):
             raise self._error(f"answered {len(response.outputs)} outputs with {len(raw)} raw contents")
@@ -281,6 +294,8 @@ class InferenceClient:
         try:
             for position, tensor in enumerate(response.outputs):
                 if tensor.name in wanted:
+                    if tensor.datatype == "BYTES" and math.prod(tensor.shape[:9]) > _MOST_TEXTS:
+                        raise self._error(f"answered {list(tensor.shape[:9])} texts, accepted are {_MOST_TEXTS}")
                     array = read_tensor(tensor, raw[position] if raw else None)
                     outputs[tensor.name] = Output(array, tensor.parameters)
             missing = [name for name in wanted if name not in outputs]
@@ -303,10 +318,21 @@ class InferenceClient:
         try:
             return await method(request, timeout=remaining, metadata=metadata)
         except grpc.aio.AioRpcError as err:
-            text = f"{err.code().name}: {err.details()}"
-            if err.code() in _UNAVAILABLE:
-                raise InferenceUnavailable(f"inference server {self._target}: {text}") from err
-            raise self._error(f"refused: {text}") from err
+            raise self._failure(err) from err
+
+    def _failure(self, err: grpc.aio.AioRpcError) -> InferenceError:
+        details = (err.details() or "")[:_MOST_DETAILS]
+        text = f"{err.code().name}: {details}"
+        if err.code() in _UNAVAILABLE and not any(sign in details for sign in _TOO_MUCH):
+            failure: InferenceError = InferenceUnavailable(
+                f"model {self._model_name!r} at inference server {self._target}: {text}"
+            )
+        else:
+            failure = self._error(f"refused: {text}")
+            if err.code() in _FAULTS:
+                failure.code = grpc.StatusCode.INTERNAL
+        failure.answered = err.code()
+        return failure
 
     def _error(self, what: str) -> InferenceError:
         return InferenceError(f"model {self._model_name!r} at {self._target} {what}")

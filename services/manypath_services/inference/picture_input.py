@@ -12,6 +12,8 @@ from PIL import Image
 
 from manypath_services.common.errors import ServiceError
 
+_MOST_PIXELS = 2048  # of a side: 3 samples of 4 bytes each then still fit a message
+_LONGEST_NAME = 256
 _CROP = (7, 8)
 """Share of the short side that is kept: 224 of 256, the usual evaluation on ImageNet."""
 
@@ -78,6 +80,7 @@ class PictureInput(NamedTuple):
         if (
             datatype not in ("UINT8", "FP16", "FP32")
             or len(axes) != 3
+            or len(name) > _LONGEST_NAME
             or (batched and shape[0] not in (-1, 1))
             or (axes[0] == 3) == (axes[2] == 3)
         ):
@@ -87,6 +90,10 @@ class PictureInput(NamedTuple):
         size = None
         if height > 0 or width > 0 or datatype != "UINT8":
             size = (height if height > 0 else default_size, width if width > 0 else default_size)
+            if max(size) > _MOST_PIXELS:
+                raise PictureInputError(
+                    f"input {name[:80]!r} is {size[0]}x{size[1]} pixels, accepted are sides of at most {_MOST_PIXELS}"
+                )
         return cls(name, datatype, batched, channels_first, size, normalisation)
 
     def prepare(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
@@ -155,6 +162,6 @@ def _crop_and_resize(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt
 
 def _refusal(name: str, datatype: str, shape: Sequence[int]) -> str:
     return (
-        f"input {name!r} is {datatype} {list(shape)}, accepted are UINT8, FP16 or FP32 of [N, H, W, 3] or "
+        f"input {name[:80]!r} is {datatype} {list(shape)}, accepted are UINT8, FP16 or FP32 of [N, H, W, 3] or "
         "[N, 3, H, W], N being 1, any or left out"
     )

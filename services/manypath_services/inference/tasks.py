@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -28,6 +29,10 @@ CLASS_NAMES, CLASS_COLOURS = "class_names", "class_colours"
 """Parameters of a mask that our worker sends: JSON lists by class index, colours as "#rrggbb"."""
 _SCORES = ("FP32", "FP16", "FP64")
 _INDEXES = ("UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "UINT32", "UINT64")
+_MOST_LABELS = 2**20  # classes of a classifier
+_LONGEST_NAME = 256  # characters of a class's name
+_LONGEST_LINE = 1024  # bytes of "score:index:label"
+_LONGEST_LIST = 2**17  # characters of a JSON list
 _CLASSES = 256  # of a mask: a byte a pixel
 
 
@@ -149,21 +154,31 @@ class Classify(NamedTuple):
         array = outputs[0].array
         if array.size != array.shape[-1]:
             raise AnswerError(f"answered {list(array.shape)} for one picture, expected [1, classes]")
-        return self._parse(array.ravel()) if array.dtype == object else self._rank(array.ravel())
+        if array.size > _MOST_LABELS:
+            raise AnswerError(f"answered {array.size} classes, accepted are {_MOST_LABELS}")
+        flat = array.ravel()
+        return self._parse(flat[: self.top_k]) if array.dtype == object else self._rank(flat)
 
     def _parse(self, lines: Array) -> list[Label]:
         """Read Triton's "score:index:label", where ":label" may be missing."""
         found: list[Label] = []
         for line in lines:
-            score, _, rest = line.decode("utf-8", errors="replace").partition(":")
+            score, _, rest = line[:_LONGEST_LINE].decode("utf-8", errors="replace").partition(":")
             index, _, name = rest.partition(":")
             try:
-                found.append(Label(int(index), name or self._name(int(index)), float(score)))
+                label = Label(int(index), name[:_LONGEST_NAME] or self._name(int(index)), float(score))
             except ValueError as err:
                 raise AnswerError(f"answered {line[:80]!r}, expected score:index:label") from err
+            if not 0 <= label.index < _MOST_LABELS or not math.isfinite(label.score):
+                raise AnswerError(
+                    f"answered {line[:80]!r}, expected an index of 0..{_MOST_LABELS - 1} and a finite score"
+                )
+            found.append(label)
         return found
 
     def _rank(self, scores: Array) -> list[Label]:
+        if not np.isfinite(scores).all():
+            raise AnswerError("answered scores that are no finite numbers")
         order = np.argsort(-scores, kind="stable")[: self.top_k]
         return [Label(int(index), self._name(int(index)), float(scores[index])) for index in order]
 
@@ -205,6 +220,8 @@ class Segment(NamedTuple):
         if array.dtype.kind == "f":
             if array.ndim not in (3, 4) or array.size != np.prod(array.shape[-3:]):
                 raise AnswerError(f"answered {list(array.shape)} for one picture, expected [1, classes, H, W]")
+            if not np.isfinite(array).all():
+                raise AnswerError("answered scores that are no finite numbers")
             array = array.reshape(array.shape[-3:]).argmax(axis=0)
         elif array.dtype.kind not in "iu" or array.ndim < 2 or array.size != np.prod(array.shape[-2:]):
             raise AnswerError(f"answered {array.dtype} {list(array.shape)} for one picture, expected [1, H, W]")
@@ -270,6 +287,8 @@ def strings(output: Output, parameter: str) -> tuple[str, ...]:
         AnswerError: it is something else.
     """
     text = output.parameters[parameter].string_param if parameter in output.parameters else "[]"
+    if len(text) > _LONGEST_LIST:
+        raise AnswerError(f"answered {parameter} of {len(text)} characters, accepted are {_LONGEST_LIST}")
     try:
         found = json.loads(text)
     except ValueError as err:
