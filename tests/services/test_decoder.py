@@ -120,6 +120,13 @@ def test_a_path_that_cannot_be_is_an_invalid_argument(client, bitstream, picture
     assert error.code().name == "INVALID_ARGUMENT"
 
 
+def test_a_picture_format_that_there_is_not_is_refused_as_a_path_is(client, bitstream):
+    error = refusal(client.Decode, pb.DecodeRequest(bitstream=bitstream, picture_format=77))
+    assert error.code().name == "INVALID_ARGUMENT"
+    assert "PICTURE_FORMAT_RAW" in error.details()
+    assert "77" in error.details()
+
+
 def test_a_request_for_too_many_pictures_is_refused(client, bitstream):
     pictures = [pb.PathRequest(path=pb.PATH_MSE)] * 9
     error = refusal(client.Decode, pb.DecodeRequest(bitstream=bitstream, pictures=pictures))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from manypath.bitstream import StreamInfo
 from manypath.codec import Codec
-from manypath.errors import PathError
+from manypath.errors import PathError, RequestError
 from manypath.paths import DecodePath, check_path, check_task_share
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_pictures.writer import FAST, write_png
@@ -130,6 +130,17 @@ def facts_message(info: StreamInfo) -> pb.BitstreamFacts:
 def timing_messages(seconds: Mapping[str, float]) -> list[pb.StageTiming]:
     """Return the seconds of each stage, in the order in which they began."""
     return [pb.StageTiming(stage=stage, seconds=spent) for stage, spent in seconds.items()]
+
+
+def check_picture_format(picture_format: int) -> int:
+    """Return a format that there is, as a path's number is checked.
+
+    Raises:
+        RequestError: there is none of this number; a caller newer than this server may know more.
+    """
+    if picture_format not in pb.PictureFormat.values():
+        raise RequestError(f"picture_format must be one of {', '.join(pb.PictureFormat.keys())}; got {picture_format}")
+    return picture_format
 
 
 def picture_message(image: Image, picture_format: int) -> pb.Picture:

@@ -19,6 +19,7 @@ from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_services.codec.messages import (
     Route,
+    check_picture_format,
     check_reply_size,
     facts_message,
     path_names,
@@ -238,4 +239,4 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
 
 def _wanted(codec: Codec, pictures: Sequence[pb.PathRequest], tasks: list[Route], picture_format: int) -> Wanted:
     routes = [picture_route(codec, picture) for picture in pictures]
-    return Wanted(routes, tasks, picture_format, [picture.score_maps for picture in pictures])
+    return Wanted(routes, tasks, check_picture_format(picture_format), [picture.score_maps for picture in pictures])
