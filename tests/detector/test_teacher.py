@@ -7,7 +7,9 @@ import torch
 
 from manypath_cli.main import main
 from manypath_lab.detector.teacher import DetectorTeacher, distances
-from manypath_lab.training.recipe import SideRecipe, load_recipe
+from manypath_lab.training.data import PictureSet
+from manypath_lab.training.joint import MixTrainer
+from manypath_lab.training.recipe import MixRecipe, Phase, SideRecipe, load_recipe
 from manypath_lab.training.task_networks import load_task_network
 from tests.detector.conftest import Reference
 
@@ -60,6 +62,29 @@ def test_descending_along_the_pictures_gradient_lowers_the_distance(
         values.append(float(loss.detach()))
         x = x - 0.02 * gradient.sign()
     assert values[-1] < 0.8 * values[0]
+
+
+def test_a_factory_may_bring_a_distance_of_its_own() -> None:
+    assert isinstance(load_task_network("manypath_lab.detector.teacher:DetectorTeacher"), DetectorTeacher)
+
+
+def test_detection_is_a_task_of_the_joint_fine_tuning(reference: Reference, tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name in ("img0", "img1"):
+        Image.fromarray(reference[f"{name}_rgb"]).save(tmp_path / f"{name}.png")
+    shipped = load_recipe("mix")
+    assert isinstance(shipped, MixRecipe)
+    (task,) = [task for task in shipped.tasks if task.path == "detection"]
+    assert task.network == "detector"
+    phase = Phase(steps=1, batch=1, crop=64)
+    recipe = MixRecipe(name="t", preset="tiny", warmup=1, tasks=(task,), tasks_weight=0.5, phases=(phase,))
+    trainer = MixTrainer(recipe, PictureSet(tmp_path, 64, quiet=True), tmp_path / "run")
+    told = trainer.train_step()
+    assert told["task"] > 0
+    encoder = dict(trainer.network.named_parameters())["model.g_a.embed.weight"]
+    assert encoder.grad is not None
+    assert float(encoder.grad.abs().sum()) > 0
 
 
 def test_the_shipped_recipe_trains_a_detection_path_without_labels(

@@ -98,7 +98,7 @@ def test_a_run_of_another_preset_is_refused(pictures: PictureSet, tmp_path: Path
 def test_the_shipped_recipe_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = load_recipe("mix")
     assert isinstance(recipe, MixRecipe)
-    assert [task.path for task in recipe.tasks] == ["classification", "segmentation"]
+    assert [task.path for task in recipe.tasks] == ["classification", "segmentation", "detection"]
     with pytest.raises(ConfigError, match="tasks_weight"):
         load_recipe("mix", tasks_weight=0.0)
     from PIL import Image

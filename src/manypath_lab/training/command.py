@@ -52,8 +52,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "recipe",
-        help="edge: stage1, edge_stage1_gan, stage2_mse, stage2_cls, stage2_seg, side, mix, smoke; published: "
-        "tinylic_stage1, tinylic_stage1_gan, tinylic_stage2_mse, tinylic_stage2_cls, tinylic_stage2_seg; "
+        help="edge: stage1, edge_stage1_gan, stage2_mse, stage2_cls, stage2_seg, stage2_det, side, mix, smoke; "
+        "published: tinylic_stage1, tinylic_stage1_gan, tinylic_stage2_mse, tinylic_stage2_cls, tinylic_stage2_seg; "
         "or a TOML file like theirs",
     )
     parser.add_argument("--pictures", type=Path, required=True, help="folder of JPEG, PNG or WebP pictures")
@@ -70,7 +70,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     side = parser.add_argument_group("for recipes that train a side path")
     side.add_argument("--start", default="edge", help="the model that gets the side: a name or a file (default: edge)")
     side.add_argument("--name", help="of the path, a lower-case word; replaces the recipe's")
-    side.add_argument("--network", help="FILE.onnx, module:factory, classifier or segmenter; replaces the recipe's")
+    side.add_argument(
+        "--network", help="FILE.onnx, module:factory, classifier, segmenter or detector; replaces the recipe's"
+    )
     side.add_argument("--input-side", type=int, help="pixels to which pictures are resized for the network")
     parser.add_argument("--begin", type=Path, metavar="RUN", help="run folder of the main model to go on from")
     mix = parser.add_argument_group("for recipes that tune a whole model for a mix of tasks")

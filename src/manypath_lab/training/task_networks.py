@@ -61,7 +61,8 @@ def _flatten(out: Any) -> list[Tensor]:
 def load_task_network(name: str) -> TaskNetwork:
     """Return ``classifier``, ``segmenter``, ``detector``, a network from an ONNX file, or ``module:factory``'s.
 
-    A factory takes nothing and returns a torch module on float32 [B, 3, H, W] in [0, 1]. An ONNX file's input may be
+    A factory takes nothing and returns a torch module on float32 [B, 3, H, W] in [0, 1]; if that is a ``TaskNetwork``,
+    its own ``distance`` is taken. An ONNX file's input may be
     float, then it takes the same, or uint8, then it takes 0..255; [B, 3, H, W] or [B, H, W, 3].
 
     Raises:
@@ -83,7 +84,8 @@ def load_task_network(name: str) -> TaskNetwork:
         return _from_onnx(Path(name))
     if ":" not in name:
         raise ConfigError(f"network must be classifier, segmenter, detector, FILE.onnx or module:factory; got {name!r}")
-    return TaskNetwork(make_network(name))
+    made = make_network(name)
+    return made if isinstance(made, TaskNetwork) else TaskNetwork(made)
 
 
 def _from_onnx(file: Path) -> TaskNetwork:
