@@ -40,7 +40,7 @@ from manypath_lab.training.recipe import MixRecipe, Recipe
 from manypath_lab.training.run import TrainingRun
 from manypath_lab.training.validation import SHOWN_LEVELS, columns, lagrangian, validate
 
-DECODER = ("model.g_s.", "model.inverse_gain.")  # parameters that change pictures and no bitstream
+DECODER = ("model.g_s.", "model.inverse_gain.", "model.refine.")  # parameters that change pictures and no bitstream
 VALIDATION_SIDE = 256  # pixels
 SETTLE_EVERY = 50  # steps after which the published prior's medians are found anew
 
