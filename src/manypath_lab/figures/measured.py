@@ -31,10 +31,10 @@ MEASURES = (
     Measure("ms-ssim", "Structure", "MS-SSIM, dB; up is better"),
     Measure("top1", "Classification", "top-1{by}, %; up is better"),
     Measure("miou", "Segmentation", "mIoU{by}, %; up is better"),
-    Measure("map", "Detection", "mAP{by}, %; up is better"),
+    Measure("f1", "Detection", "boxes as on the original{by}, F1, %; up is better"),
 )
 _BY_KEY = {measure.key: measure for measure in MEASURES}
-_ACCURACIES = frozenset({"top1", "miou", "map"})
+_ACCURACIES = frozenset({"top1", "miou", "f1"})
 
 
 class Line(NamedTuple):

@@ -140,9 +140,11 @@ class SideTrainer(TrainingRun):
         code = draw_codes(self.random, phase.batch, recipe.fractions).to(self.device)
         trace = Trace([], [])
         routing = self.terms.routing(self.random, phase.batch, recipe.fractions, self.device)
+        with torch.no_grad():  # in float32 whatever the rest is: these are the latents that streams hold
+            y_hat = self.model.latents(x, code).y_hat
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             with torch.no_grad():
-                tokens = self.model.shared_tokens(self.model.latents(x, code).y_hat, code)
+                tokens = self.model.shared_tokens(y_hat, code)
             x_hat = self.model.g_s(tokens, code, routing, trace).float()
         return self.terms(SidePicture(x_hat, routing, trace), x, code, self.random, self.step)
 
