@@ -19,7 +19,7 @@ from tqdm import tqdm
 from benchmarks.picture import photo_like
 from manypath.bitstream import inspect
 from manypath.budget import GOOD_SHARE
-from manypath.codec import Codec, StageTimings
+from manypath.codec import Codec, Rate, StageTimings
 from manypath.errors import BudgetError
 from manypath.image import Image as Image8
 from manypath_pictures.reader import read_picture
@@ -63,7 +63,7 @@ def measure(codec: Codec, image: Image8, bpp: float) -> Row | None:
     timings = CountingTimings()
     begin = time.perf_counter()
     try:
-        stream = codec.encode(image, target_bpp=bpp, timings=timings)
+        stream = codec.encode(image, Rate(bpp=bpp), timings=timings)
     except BudgetError:
         return None
     took = time.perf_counter() - begin
@@ -71,7 +71,7 @@ def measure(codec: Codec, image: Image8, bpp: float) -> Row | None:
     begin = time.perf_counter()
     codec.encode(image, quality=facts.quality)
     one = time.perf_counter() - begin
-    analyses, codings = (timings.calls[stage] // facts.strips for stage in ("analysis", "coding"))
+    analyses, codings = (timings.calls[stage] // facts.strips for stage in ("analysis", "entropy_parameters"))
     used = len(stream) / int(bpp * image.shape[0] * image.shape[1] / 8)
     return Row(bpp, analyses, codings, used, facts.quality, took / one)
 

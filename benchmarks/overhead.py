@@ -19,12 +19,12 @@ from tqdm import tqdm
 
 from manypath.bitstream import HEADER_BYTES, parse
 from manypath.codec import Codec
-from manypath.coding import Clock
 from manypath.entropy.coder import Checksum, RowNumbers, StripDecoder, Symbols
 from manypath.entropy.escapes import SYMBOL_LIMIT, Escapes
 from manypath.entropy.schedule import Step
 from manypath.entropy.tables import SKIPPED_INDEX, scale_table
 from manypath.geometry import LATENT_PIXELS, WINDOW_PIXELS
+from manypath.timings import StageTimings
 from manypath.tinylic import context as multistage
 from manypath.tinylic.config import TinyLICConfig
 from manypath_pictures.reader import read_picture
@@ -64,7 +64,7 @@ def estimate_bytes(codec: Codec, stream: bytes) -> float:
         bits.append(float(gaussian[indexes, np.abs(symbols)].sum()))
 
     code, grid = torch.tensor([parsed.quality_code]), (height // LATENT_PIXELS, width // LATENT_PIXELS)
-    coder.decode([chunks], code, grid, checksums=[Checksum()], clock=Clock(), listen=add)
+    coder.decode([chunks], code, grid, checksums=[Checksum()], timings=StageTimings(), listen=add)
     return sum(bits) / 8
 
 

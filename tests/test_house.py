@@ -1,5 +1,6 @@
 """The house keeps its own rules: import contracts, locked versions, a worker without torch, a clean tree."""
 
+import graphlib
 import re
 import subprocess
 import sys
@@ -9,15 +10,27 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import grimp
 import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import manypath
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+LONGEST_MODULE, LONGEST_TEST = 400, 500  # lines
 LARGEST_FILE_BYTES = 25_000_000  # the limit of shipped weights
+
+# What users and services may import; a name that goes or comes is a release note.
+PUBLIC = {
+    *("BitstreamError", "BudgetError", "CheckpointError", "ConfigError", "CorruptError", "DesyncError", "FormatError"),
+    *("ImageError", "LimitError", "ManypathError", "ModelMismatchError", "PathError", "QualityError", "RequestError"),
+    *("TruncatedError", "Codec", "DecodePath", "Image", "Rate", "Reconstruction", "ScoreMap", "StageTimings"),
+    *("StreamInfo", "inspect", "keep_memory"),
+}
 
 # Spelt so that this file does not contain what it looks for.
 LOCAL_PATHS = re.compile(r"/(?:Users|work|root|home)/(?!manypath\b)\w")
@@ -77,6 +90,39 @@ def test_every_import_keeps_to_its_floor() -> None:
     linter = Path(sys.executable).parent / "lint-imports"
     result = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("package", ["manypath", "manypath_cli", "manypath_lab", "manypath_services"])
+def test_no_module_imports_itself_in_a_circle(package: str) -> None:
+    graph = grimp.build_graph(package, exclude_type_checking_imports=True)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    graphlib.TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
+
+
+def test_no_module_is_longer_than_a_reader_can_hold() -> None:
+    long = {}
+    for path in tracked_files():
+        name = str(path.relative_to(ROOT))
+        if path.suffix == ".py" and not name.startswith("src/manypath_api/"):
+            lines = len(path.read_text().splitlines())
+            if lines > (LONGEST_TEST if name.startswith("tests/") else LONGEST_MODULE):
+                long[name] = lines
+    assert not long
+
+
+def test_the_public_names_of_the_codec_are_these() -> None:
+    assert set(manypath.__all__) == PUBLIC
+    assert set(dir(manypath)) >= PUBLIC
+    for name in PUBLIC:
+        assert getattr(manypath, name) is not None
+
+
+def test_what_needs_no_network_needs_no_torch() -> None:
+    """The command line starts in a tenth of a second because of it."""
+    code = (
+        "import sys, manypath; manypath.inspect, manypath.RequestError, manypath.Rate; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12"])

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import google_crc32c
 
 from manypath import leb128
+from manypath.arguments import as_bytes
 from manypath.errors import CorruptError, FormatError, LimitError, TruncatedError
 from manypath.geometry import MAX_PIXELS, MAX_SIDE, strip_heights
 from manypath.quality import QUALITY_CODES, code_to_quality
@@ -152,6 +153,7 @@ def parse_header(data: bytes) -> Header:
         FormatError: wrong magic, version, flags, or a field out of range.
         TruncatedError: fewer than 24 bytes, and those that are there could be ours.
     """
+    data = as_bytes(data)
     if not data.startswith(MAGIC[: len(data)]):
         raise FormatError(f"not a Manypath bitstream: starts with {data[:4].hex()}, expected {MAGIC.hex()}")
     if len(data) < HEADER_BYTES:
@@ -180,6 +182,7 @@ def parse(data: bytes, *, max_pixels: int = MAX_PIXELS, allow_truncated: bool = 
         LimitError: the picture has more than ``max_pixels`` pixels.
         CorruptError: everything is in its place, but the checksum differs.
     """
+    data = as_bytes(data)
     header = parse_header(data)
     if header.width * header.height > max_pixels:
         raise LimitError(
@@ -277,11 +280,12 @@ def _cut(data: bytes, start: int, lengths: Iterable[int]) -> tuple[list[bytes], 
 
 
 def inspect(bitstream: bytes) -> StreamInfo:
-    """Return what a bitstream says of itself; a cut stream is fine.
+    """Return what a bitstream, any bytes-like object, says of itself; a cut stream is fine.
 
     Raises:
         BitstreamError: it is none.
     """
+    bitstream = as_bytes(bitstream)
     stream = parse(bitstream, allow_truncated=True)  # of a whole one the checksum counts as well
     chunks = len(stream.strips[0])
     present = chunks_present(stream, chunks)

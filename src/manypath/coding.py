@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,25 +14,12 @@ from manypath.entropy.schedule import Step, Visitor, at
 from manypath.entropy.tables import SKIPPED_INDEX, Tables
 from manypath.errors import FormatError
 from manypath.network import Network
+from manypath.timings import StageTimings
 
 ONE_THREAD_POSITIONS = 4096  # of the latent: 1 Mpx
 Chunks = tuple[bytes, ...]
 Listener = Callable[[Step, Tensor, Symbols, RowNumbers], None]
 """(step, positions [P], symbols int16 [B, P, width], scale indexes uint8 [B, P, width])."""
-
-
-class Clock:
-    """Seconds spent in the coder, to tell them from the networks'."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._since = 0.0
-
-    def __enter__(self) -> None:
-        self._since = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds += time.perf_counter() - self._since
 
 
 def _inside(y: Tensor, seen: tuple[int, int] | None) -> Tensor | None:
@@ -59,6 +45,7 @@ class SymbolCoder:
 
     def __init__(self, model: Network, latent_tables: Tables, hyper_tables: Tables) -> None:
         self._model = model
+        self.latent_tables = latent_tables
         self._rows = Rows([latent_tables, hyper_tables], skip=model.SKIPS)
         self.slices = len(model.config.slices)
         self.chunks = self.slices + 2
@@ -79,7 +66,7 @@ class SymbolCoder:
         y: Tensor,
         code: Tensor,
         checksums: Sequence[Checksum],
-        clock: Clock,
+        timings: StageTimings,
         seen: tuple[int, int] | None = None,
     ) -> list[Chunks]:
         """Write the latents of a batch.
@@ -88,7 +75,7 @@ class SymbolCoder:
             y: float32 [B, h, w, M], before the gain, h and w multiples of 4.
             code: quality codes, int64 [B].
             checksums: one per sample, extended.
-            clock: told the seconds spent coding.
+            timings: added to.
             seen: rows and columns of the grid that hold some of the picture, all unless given; the symbols of padding
                 are zero, which costs next to nothing.
 
@@ -99,11 +86,13 @@ class SymbolCoder:
         b = y.shape[0]
         if b > 1 and not model.exact:  # floats of a batch may differ from those of one, and the reader has one
             codes = code.expand(b)
-            return [self.encode(y[i : i + 1], codes[i : i + 1], checksums[i : i + 1], clock, seen)[0] for i in range(b)]
+            return [
+                self.encode(y[i : i + 1], codes[i : i + 1], checksums[i : i + 1], timings, seen)[0] for i in range(b)
+            ]
         encoders = [StripEncoder(self._rows, checksum) for checksum in checksums]
         z = model.hyper_symbols(model.hyper_latent(y, code))
         rows = self.hyper_rows(z.shape[1] * z.shape[2], code)
-        with clock:
+        with timings.measure("coding"):
             for encoder, own in zip(encoders, _symbols(z), strict=True):
                 encoder.push(own, rows)
                 encoder.end_chunk()
@@ -118,7 +107,7 @@ class SymbolCoder:
                 symbols.mul_(indexes != SKIPPED_INDEX)
             if inside is not None:
                 symbols.mul_(at(inside, where))
-            with clock:
+            with timings.measure("coding"):
                 for encoder, own, numbers in zip(encoders, _symbols(symbols), self._indexes(indexes), strict=True):
                     encoder.push(own, numbers)
                     if step.stage == step.stages - 1:
@@ -126,7 +115,7 @@ class SymbolCoder:
             return symbols.add_(means)
 
         self._walk(z, code, visit)
-        with clock:
+        with timings.measure("coding"):
             return [encoder.finish() for encoder in encoders]
 
     def decode(
@@ -136,7 +125,7 @@ class SymbolCoder:
         grid: tuple[int, int],
         *,
         checksums: Sequence[Checksum],
-        clock: Clock,
+        timings: StageTimings,
         present: int | None = None,
         listen: Listener | None = None,
     ) -> Tensor:
@@ -147,7 +136,7 @@ class SymbolCoder:
             code: quality codes, int64 [B].
             grid: h and w of the latent.
             checksums: one per sample, extended.
-            clock: told the seconds spent coding.
+            timings: added to.
             present: how many chunks are there (of a cut stream); slices that are not take their means.
             listen: told of each step's symbols.
 
@@ -165,7 +154,7 @@ class SymbolCoder:
                         code.expand(b)[i : i + 1],
                         grid,
                         checksums=checksums[i : i + 1],
-                        clock=clock,
+                        timings=timings,
                         present=present,
                         listen=listen,
                     )
@@ -179,7 +168,7 @@ class SymbolCoder:
         rows = self.hyper_rows(z_shape[0] * z_shape[1], code)
         most = len(rows) + h * w * config.latent_channels
         words = min(present, self.chunks - 1)
-        with clock:
+        with timings.measure("coding"):
             decoders = [
                 StripDecoder(self._rows, own[:words], excess, checksum, most)
                 for own, excess, checksum in zip(chunks, escapes, checksums, strict=True)
@@ -192,7 +181,7 @@ class SymbolCoder:
         def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
             if 1 + step.slice >= present:
                 return means
-            with clock:
+            with timings.measure("coding"):
                 numbers = self._indexes(indexes)
                 seen = np.stack([decoder.pull(own) for decoder, own in zip(decoders, numbers, strict=True)])
             if listen is not None:

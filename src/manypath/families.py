@@ -11,7 +11,7 @@ from manypath.config import ModelConfig
 from manypath.edge import config as edge
 from manypath.edge.model import EdgeNetwork
 from manypath.errors import ConfigError
-from manypath.network import Network
+from manypath.network import Network, own_defaults
 from manypath.tinylic import config as tinylic
 from manypath.tinylic.model import TinyLICNetwork
 
@@ -45,7 +45,8 @@ def build_network(config: ModelConfig) -> Network:
     """
     for family in FAMILIES.values():
         if isinstance(config, family.config):
-            return family.network(config)
+            with own_defaults():
+                return family.network(config)
     raise ConfigError(f"no network is built from a {type(config).__name__}")
 
 

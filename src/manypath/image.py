@@ -13,14 +13,14 @@ from manypath.geometry import MAX_SIDE
 Image = npt.NDArray[np.uint8]
 
 
-def check_image(image: Image) -> Image:
+def check_image(image: object) -> Image:
     """Return ``image`` as uint8 [H, W, 3]; a grey [H, W] picture is taken as RGB.
 
     Raises:
         ImageError: another type or shape, or a side outside 1..16384 pixels.
     """
-    kind = getattr(image, "dtype", type(image).__name__)
-    if kind != np.uint8:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        kind = getattr(image, "dtype", type(image).__name__)
         raise ImageError(f"an image must be a numpy array of uint8, got {kind}; scale and convert it first")
     if image.ndim == 2:
         image = np.repeat(image[:, :, None], 3, axis=2)
@@ -44,7 +44,7 @@ def pad_to(image: Image, height: int, width: int) -> Image:
 
 def to_tensor(image: Image) -> Tensor:
     """Return uint8 [H, W, 3] as float32 [1, H, W, 3] in [0, 1]."""
-    return torch.tensor(np.ascontiguousarray(image)).float().div_(255.0)[None]  # a copy: arrays may be read-only
+    return torch.from_numpy(image.copy()).float().div_(255.0)[None]  # a copy: arrays may be read-only, or run backwards
 
 
 def to_image(x: Tensor) -> Image:

@@ -15,7 +15,8 @@ them by name.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -34,6 +35,18 @@ from manypath.quality import QUALITY_STEPS
 
 Rate = Callable[[Step, Tensor, Tensor, Tensor], None]
 """Told (step, y, means, standard deviations) at each step; training's rate model adds up bits from it."""
+
+
+@contextmanager
+def own_defaults() -> Iterator[None]:
+    """Make tensors as float32 on the CPU, whatever the process has set as its defaults. Not for two threads at once."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 class Latents(NamedTuple):
@@ -182,6 +195,10 @@ class Network(nn.Module, abc.ABC):
         self.g_s.to(dtype)
 
     # -- what all share ---------------------------------------------------------------------------------------
+
+    def codes(self, code: int) -> Tensor:
+        """Return a quality code for a whole batch, int64 [1], on the network's device."""
+        return torch.full((1,), code, dtype=torch.int64, device=self.gain.log2.device)
 
     def analysis_routing(self, code: Tensor, *, exact: bool, noise: float = 0.0) -> Routing:
         """Return how the analysis routes at quality codes int64 [B] (MPA section 3.2, rho_enc)."""

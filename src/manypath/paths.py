@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Collection
 
+from manypath.arguments import as_number
 from manypath.errors import PathError
 
 _OWN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -41,6 +42,8 @@ def check_path(path: str, trained: Collection[str]) -> str:
     Raises:
         PathError: neither well known nor trained; the message lists what there is.
     """
+    if not isinstance(path, str):
+        raise PathError(f"path must be a DecodePath or another string, got {path!r:.80}")
     if path in trained:
         return str(path)
     if path in {member.value for member in DecodePath}:
@@ -55,7 +58,7 @@ def check_task_share(task_share: float) -> float:
     Raises:
         PathError: not a finite number in [0, 1].
     """
-    share = float(task_share)
+    share = as_number(task_share, "task_share", PathError)
     if not (math.isfinite(share) and 0.0 <= share <= 1.0):
-        raise PathError(f"task_share must be in [0, 1], got {task_share!r}")
+        raise PathError(f"task_share must be in [0, 1], got {task_share!r:.80}")
     return share

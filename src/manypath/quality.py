@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from manypath.arguments import as_number
 from manypath.errors import QualityError
 
 LEVELS = 8  # trained rate levels, quality 1..8
@@ -18,9 +19,9 @@ def quality_to_code(quality: float) -> int:
     Raises:
         QualityError: not a number in [1, 8].
     """
-    value = float(quality)
+    value = as_number(quality, "quality", QualityError)
     if not 1.0 <= value <= LEVELS:  # also refuses NaN
-        raise QualityError(f"quality must be in [1, {LEVELS}], got {quality!r}")
+        raise QualityError(f"quality must be in [1, {LEVELS}], got {quality!r:.80}")
     return math.floor((value - 1.0) * QUALITY_STEPS + 0.5)
 
 

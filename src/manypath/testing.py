@@ -9,6 +9,7 @@ import torch
 from manypath import checkpoint
 from manypath.errors import CheckpointError
 from manypath.families import PRESETS, build_network
+from manypath.network import own_defaults
 
 SIDES = (("mse", "adapter"), ("classification", "adapter"), ("segmentation", "adapter"))
 
@@ -30,7 +31,8 @@ def random_model(preset: str, seed: int = 0, sides: tuple[tuple[str, str], ...] 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build_network(config)
-        hyper_tables = network.randomise()
+        with own_defaults():
+            hyper_tables = network.randomise()
     return checkpoint.build(config, checkpoint.export(network, hyper_tables))
 
 

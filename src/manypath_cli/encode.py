@@ -73,6 +73,7 @@ def encode(args: argparse.Namespace) -> int:
     Raises:
         ManypathError: see ``batch.run_batch``.
     """
+    from manypath.rate import Rate
     from manypath_cli.batch import Output, run_batch
     from manypath_cli.jobs import plan
     from manypath_pictures.colour import background_colour
@@ -89,6 +90,7 @@ def encode(args: argparse.Namespace) -> int:
         force=args.force,
         skip_existing=args.skip_existing,
     )
+    rate = Rate(quality=args.quality, max_bytes=args.max_bytes, bpp=args.target_bpp)
     codec = load_codec(args)
 
     def convert(data: bytes) -> Output:
@@ -96,7 +98,7 @@ def encode(args: argparse.Namespace) -> int:
             picture = read_picture(data, background=args.background)
         except TransparencyError as err:
             raise TransparencyError(f"{err}: --background white, for instance") from err
-        stream = codec.encode(picture, quality=args.quality, max_bytes=args.max_bytes, target_bpp=args.target_bpp)
+        stream = codec.encode(picture, rate)
         return Output(stream, picture.shape[0] * picture.shape[1], len(stream))
 
     return run_batch(work, convert, quiet=args.quiet, show_traceback=args.traceback)

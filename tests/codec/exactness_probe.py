@@ -14,9 +14,10 @@ import torch
 
 from manypath.bitstream import parse
 from manypath.codec import Codec
-from manypath.coding import Clock
 from manypath.entropy.coder import Checksum
+from manypath.timings import StageTimings
 from tests.codec.conftest import photo
+from tests.codec.instruction_sets import in_force
 
 
 def digest(*parts: bytes) -> str:
@@ -27,13 +28,9 @@ def symbols_of(codec: Codec, stream: bytes) -> str:
     """Return a digest of y_hat: the exact integers that all later steps depend on."""
     parsed = parse(stream)
     with torch.inference_mode():
-        y_hat = torch.cat(list(codec._latents([parsed], torch.tensor([parsed.quality_code]), _NoTimings())), 1)
+        code = torch.tensor([parsed.quality_code])
+        y_hat = torch.cat(list(codec._decoder.latents([parsed], code, StageTimings())), 1)
     return digest((y_hat * 4096).to(torch.int64).numpy().tobytes())  # finer than either kind of model's steps
-
-
-class _NoTimings:
-    def add(self, stage: str, seconds: float) -> None:
-        """Ignore."""
 
 
 def from_latents(codec: Codec, batch: int) -> str:
@@ -44,7 +41,7 @@ def from_latents(codec: Codec, batch: int) -> str:
         # h_a is float: give it nothing to disagree on by asking for its answer's zero
         codec._model.hyper_gain.log2.data.fill_(-40.0)
         codec._model.gain.log2.data.fill_(2.0)  # the encoder's own gain is float: powers of two are exact
-        chunks = codec._coder.encode(y, torch.full((batch,), 131), [Checksum() for _ in range(batch)], Clock())
+        chunks = codec._coder.encode(y, torch.full((batch,), 131), [Checksum() for _ in range(batch)], StageTimings())
     assert all(own == chunks[0] for own in chunks)
     return digest(*chunks[0])
 
@@ -68,7 +65,13 @@ def main() -> None:
                 writer = file.name.split("@")[0]
                 read.setdefault(writer, {})[key] = symbols_of(codec, file.read_bytes())
         latents[model] = from_latents(codec, batch)
-    print(json.dumps({"written": written, "read": read, "from_latents": latents}))
+    said = {
+        **in_force(),
+        "threads": str(torch.get_num_threads()),
+        "batch": str(batch),
+        "dtype": str(next(codec._model.g_s.parameters()).dtype),
+    }
+    print(json.dumps({"in_force": said, "written": written, "read": read, "from_latents": latents}))
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def test_near_qualities_share_one_analysis(codec: Codec) -> None:
     sizes = {code: len(codec.encode(image, quality=1 + code / 32)) for code in (100, 106)}
     kept: dict[int, object] = {}
     for code in (100, 106):
-        (stream,) = codec._encode_group([image], code, told, kept, 100)  # type: ignore[arg-type]
+        (stream,) = codec._encoder.encode_group([image], code, told, kept, 100)  # type: ignore[arg-type]
         assert abs(len(stream) - sizes[code]) < 0.05 * sizes[code]
         assert codec.decode(stream).shape == image.shape
     assert told.analyses == 1

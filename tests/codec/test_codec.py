@@ -22,6 +22,7 @@ from manypath.errors import (
     TruncatedError,
 )
 from manypath.paths import DecodePath
+from manypath.rate import Rate
 from tests.codec.conftest import photo
 
 
@@ -85,27 +86,29 @@ def test_a_quality_out_of_range_is_refused(codec: Codec, quality: float) -> None
 
 def test_two_rates_at_once_are_refused(codec: Codec) -> None:
     with pytest.raises(RequestError, match="not several"):
-        codec.encode(photo(64, 64), quality=3, max_bytes=100)
+        Rate(quality=3, max_bytes=100)
+    with pytest.raises(RequestError, match="a Rate or a quality"):
+        codec.encode(photo(64, 64), Rate(quality=3), quality=3)
 
 
 def test_a_budget_is_never_exceeded_and_nearly_used(codec: Codec) -> None:
     image = photo(256, 320)
     low, high = len(codec.encode(image, quality=1)), len(codec.encode(image, quality=8))
     for most in np.linspace(low + 50, high - 50, 6).astype(int).tolist():
-        size = len(codec.encode(image, max_bytes=most))
+        size = len(codec.encode(image, Rate(max_bytes=most)))
         assert 0.95 * most <= size <= most
-    assert len(codec.encode(image, max_bytes=10 * high)) == high
+    assert len(codec.encode(image, Rate(max_bytes=10 * high))) == high
     bpp = 0.5 * (low + high) * 8 / (256 * 320)
-    assert 0.95 * bpp <= inspect(codec.encode(image, target_bpp=bpp)).bpp <= bpp
+    assert 0.95 * bpp <= inspect(codec.encode(image, Rate(bpp=bpp))).bpp <= bpp
 
 
 def test_a_budget_below_the_lowest_quality_says_what_is_needed(codec: Codec) -> None:
     with pytest.raises(BudgetError, match=r"needs \d+ bytes"):
-        codec.encode(photo(64, 64), max_bytes=30)
+        codec.encode(photo(64, 64), Rate(max_bytes=30))
     with pytest.raises(BudgetError, match="header"):
-        codec.encode(photo(64, 64), target_bpp=1e-9)
+        codec.encode(photo(64, 64), Rate(bpp=1e-9))
     with pytest.raises(BudgetError, match="positive"):
-        codec.encode(photo(64, 64), target_bpp=0)
+        codec.encode(photo(64, 64), Rate(bpp=0))
 
 
 def test_an_untrained_path_falls_back_to_the_main_path(codec: Codec) -> None:

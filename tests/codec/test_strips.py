@@ -6,6 +6,7 @@ import pytest
 from manypath import geometry
 from manypath.codec import Codec
 from manypath.edge.transforms import analysis_reach, synthesis_reach
+from manypath.strips import Strip
 from tests.codec.conftest import photo
 
 
@@ -33,9 +34,11 @@ def test_latents_do_not_depend_on_where_a_strip_begins(codec: Codec) -> None:
 
     image = photo(1100, 128)
     code = torch.tensor([100])
+    reach = analysis_reach(codec.config)
+    strip = Strip(448, 512, 448 - reach, 512 + reach)
     with torch.inference_mode():
-        whole = codec._analyse([image], 0, 1152, code)
-        part = codec._analyse([image], 448, 512, code)
+        whole = codec._encoder.analyse([image], Strip(0, 1152, 0, 1152), code)
+        part = codec._encoder.analyse([image], strip, code)
     assert torch.allclose(whole[:, 28:32], part, atol=1e-4)
-    assert 448 - codec._analysis_reach > 0  # the part really did not see the top
+    assert strip.start > 0  # the part really did not see the top
     assert analysis_reach(codec.config) % 64 == synthesis_reach(codec.config) % 64 == 0

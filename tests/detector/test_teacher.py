@@ -10,7 +10,7 @@ from manypath_lab.detector.teacher import DetectorTeacher, distances
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.joint import MixTrainer
 from manypath_lab.training.recipe import MixRecipe, Phase, SideRecipe, load_recipe
-from manypath_lab.training.task_networks import load_task_network
+from manypath_lab.training.teachers import load_task_network
 from tests.detector.conftest import Reference
 
 

@@ -20,7 +20,8 @@ from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.recipe import Phase, SideLoss, SideRecipe, load_recipe, shipped
 from manypath_lab.training.stage2 import SideTrainer, export_side, start_side
-from manypath_lab.training.task_networks import TaskNetwork, answer_distance, load_task_network
+from manypath_lab.training.task_networks import TaskNetwork, answer_distance
+from manypath_lab.training.teachers import load_task_network
 from tests.codec.conftest import photo
 
 PHASE = Phase(steps=30, batch=2, crop=64, rate=(1.0, 0.1))

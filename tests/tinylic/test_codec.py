@@ -10,14 +10,15 @@ from torch import Tensor
 from manypath import checkpoint
 from manypath.bitstream import inspect
 from manypath.codec import Codec
-from manypath.coding import Clock
 from manypath.entropy.coder import Checksum
 from manypath.entropy.schedule import Step
 from manypath.errors import DesyncError, ModelMismatchError
 from manypath.families import build_network
 from manypath.image import to_tensor
 from manypath.paths import DecodePath
+from manypath.rate import Rate
 from manypath.testing import random_model
+from manypath.timings import StageTimings
 from manypath.tinylic.context import ContextModel, SliceNetwork, gaussian_bits, scale_table
 from tests.codec.conftest import photo
 from tests.tinylic.conftest import code_of
@@ -28,7 +29,10 @@ def test_any_size_comes_back_by_every_path(codec: Codec, height: int, width: int
     image = photo(height, width)
     stream = codec.encode(image, quality=5.5)
     decoded = codec.decode_paths(stream, [(path, 0.6) for path in DecodePath])
-    assert [own.shape for own in decoded] == [image.shape] * 4
+    assert [own.shape for own in decoded] == [image.shape] * len(DecodePath)
+    pictures = dict(zip(DecodePath, decoded, strict=True))
+    assert not np.array_equal(pictures[DecodePath.MSE], pictures[DecodePath.PERCEPTUAL])  # it has weights of its own
+    assert np.array_equal(pictures[DecodePath.DETECTION], pictures[DecodePath.PERCEPTUAL])  # and this has none
     assert inspect(stream).slices == 4
 
 
@@ -50,8 +54,8 @@ def test_decoding_gives_the_latents_that_the_estimate_gives(codec: Codec, qualit
 
     features = model.h_s(model.h_s.symbols(model.hyper_latent(y, code)), code)
     estimated = model.walk(features, code, visit)
-    chunks = codec._coder.encode(y, code, [Checksum()], Clock())
-    decoded = codec._coder.decode(chunks, code, (8, 12), checksums=[Checksum()], clock=Clock())
+    chunks = codec._coder.encode(y, code, [Checksum()], StageTimings())
+    decoded = codec._coder.decode(chunks, code, (8, 12), checksums=[Checksum()], timings=StageTimings())
     assert torch.equal(decoded, estimated)
 
 
@@ -88,7 +92,7 @@ def test_the_stream_has_the_bytes_that_the_densities_promise(codec: Codec) -> No
 
 def test_budgets_and_scores_work_as_with_any_model(codec: Codec) -> None:
     image = photo(100, 150)
-    assert 0.9 * 3000 < len(codec.encode(image, max_bytes=3000)) <= 3000
+    assert 0.9 * 3000 < len(codec.encode(image, Rate(max_bytes=3000))) <= 3000
     assert [own.shape for own in codec.encode_scores(image, 3)] == [(13, 19)] * 3
     made = codec.reconstruct(codec.encode(image), [("mse", 0.5)], scores=True)[0]
     assert [own.shape for own in made.scores] == [(13, 19)] * 3
@@ -138,7 +142,11 @@ def test_a_machine_that_rounds_otherwise_is_found_out_and_not_believed() -> None
     symbols = model.h_s.symbols(model.hyper_latent(y, code))
     features = model.h_s(symbols, code)
     latents = writer._coder.decode(
-        writer._coder.encode(y, code, [Checksum()], Clock()), code, (12, 16), checksums=[Checksum()], clock=Clock()
+        writer._coder.encode(y, code, [Checksum()], StageTimings()),
+        code,
+        (12, 16),
+        checksums=[Checksum()],
+        timings=StageTimings(),
     )
     channel, gap = _nearest_below_a_boundary(writer, latents, features)
     assert gap < 1e-3  # one of thousands of scales lies that near to where its table changes

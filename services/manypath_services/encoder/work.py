@@ -9,6 +9,7 @@ from typing import NamedTuple
 from manypath.bitstream import StreamInfo, inspect
 from manypath.codec import Codec, StageTimings
 from manypath.errors import RequestError
+from manypath.rate import Rate as CodecRate
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_pictures.errors import PictureError
 from manypath_pictures.reader import Samples, Size
@@ -71,7 +72,9 @@ def encode_together(codec: Codec, orders: Sequence[Order], max_pixels: int) -> l
         seconds[number] = time.perf_counter() - begun
     if images:
         timings = StageTimings()
-        streams = codec.encode_batch(list(images.values()), **orders[0].rate._asdict(), timings=timings)
+        asked = orders[0].rate
+        allowed = CodecRate(quality=asked.quality, max_bytes=asked.max_bytes, bpp=asked.target_bpp)
+        streams = codec.encode_batch(list(images.values()), allowed, timings=timings)
         shares = {stage: spent / len(streams) for stage, spent in timings.seconds.items()}
         for number, stream in zip(images, streams, strict=True):
             results[number] = Encoded(stream, inspect(stream), {"picture_decode": seconds[number], **shares})

@@ -67,10 +67,10 @@ def plan(length: int, window: int) -> tuple[Run, ...]:
 def _offsets(run: Run, window: int, length: int) -> tuple[Tensor, Tensor]:
     """Return which keys each query sees, bool [size, keys], and their offset's place in the bias table, int64."""
     span = min(window, length)
-    key = torch.arange(run.keys)[None]
-    start = torch.tensor(run.starts)[:, None]
+    key = torch.arange(run.keys, device="cpu")[None]
+    start = torch.tensor(run.starts, device="cpu")[:, None]
     seen = (key >= start) & (key < start + span)
-    offset = (key + run.key) - (torch.arange(run.size)[:, None] + run.query) + window - 1
+    offset = (key + run.key) - (torch.arange(run.size, device="cpu")[:, None] + run.query) + window - 1
     return seen, offset.clamp(0, 2 * window - 2)
 
 

@@ -256,7 +256,7 @@ class ContextModel(nn.Module):
 def _boundaries(device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return the scale table without its last entry, [63]; for fixed point, which is float64, on its grid."""
     with torch.inference_mode(mode=False):
-        table = torch.tensor(scale_table()[:-1], dtype=torch.float64)
+        table = torch.tensor(scale_table()[:-1], dtype=torch.float64, device="cpu")
         if dtype == torch.float64:
             table = torch.round(table * UNIT) / UNIT
         return table.to(device, dtype)

@@ -51,8 +51,8 @@ def neighbours(height: int, width: int, window: int, device: torch.device) -> Ne
 def _axis(length: int, window: int) -> tuple[Tensor, Tensor]:
     """Return for each token of an axis the keys it sees and their offsets' rows in the bias table, [length, n]."""
     span = min(window, length)
-    token = torch.arange(length)
-    keys = (token - window // 2).clamp(0, length - span)[:, None] + torch.arange(span)
+    token = torch.arange(length, device="cpu")
+    keys = (token - window // 2).clamp(0, length - span)[:, None] + torch.arange(span, device="cpu")
     return keys, keys - token[:, None] + window - 1
 
 

@@ -58,7 +58,7 @@ def row_attention(planes: Tensor, bias: Tensor) -> Tensor:
 
     heads, d = planes.shape[1:3]
     given, table = (x.float().contiguous().numpy() for x in (planes, bias.detach()))
-    out = torch.empty(planes.shape[1:], dtype=torch.float32)
+    out = torch.empty(planes.shape[1:], dtype=torch.float32, device="cpu")
     threads = min(torch.get_num_threads(), heads)
     cuts = [heads * number // threads for number in range(threads + 1)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +12,10 @@ from torch import Tensor
 from manypath.errors import ConfigError
 from manypath.multipath.routing import Routing, Trace
 from manypath.quality import LEVELS, QUALITY_CODES, QUALITY_STEPS
-from manypath_lab.training.losses import DISTORTION_WEIGHT, PerceptualTerm, balance, psnr, ratio_loss, squared_error
+from manypath_lab.training.losses import DISTORTION_WEIGHT, PerceptualTerm, balance, ratio_loss, squared_error
 from manypath_lab.training.recipe import SideTask
-from manypath_lab.training.task_networks import Answer, load_task_network
+from manypath_lab.training.task_networks import Answer
+from manypath_lab.training.teachers import load_task_network
 
 
 class SidePicture(NamedTuple):
@@ -41,17 +41,15 @@ class SideLossTerms:
     Args:
         task: what the path is for.
         device: where the networks run.
-        rate_weights: the model's, a level each.
 
     Raises:
         ConfigError: the loss asks for a network's answer and there is no network.
     """
 
-    def __init__(self, task: SideTask, device: torch.device, rate_weights: Sequence[float]) -> None:
+    def __init__(self, task: SideTask, device: torch.device) -> None:
         if task.loss.task > 0 and task.network is None:
             raise ConfigError(f"path {task.path!r}: loss.task needs a network; give --network")
         self._of = task
-        self._rate_weights = tuple(rate_weights)
         self._perceptual = PerceptualTerm.on(task.loss.features, device) if task.loss.perceptual > 0 else None
         self._network = None if task.network is None else load_task_network(task.network).to(device)
 
@@ -75,13 +73,12 @@ class SideLossTerms:
         if self._perceptual is not None and step % weights.perceptual_every == 0:
             distance = weights.perceptual_every * self._perceptual(x_hat, x)
         task = self._task(x_hat, x, random)
-        scale = DISTORTION_WEIGHT * balance(code, self._rate_weights, balanced=weights.balanced)  # as in the main loss
+        scale = DISTORTION_WEIGHT * balance(code, balanced=weights.balanced)  # as the main model's loss has it
         loss = (scale * (weights.mse * error + weights.perceptual * distance)).mean() + weights.task * task
         if trace.soft_share:
             loss = loss + weights.ratio * ratio_loss(trace.soft_share, routing.share).mean()
-        return SideTerms(
-            loss, float(psnr(error.detach()).mean()), float(distance.detach().mean()), float(task.detach())
-        )
+        psnr = 10 * torch.log10(255.0**2 / error.detach().clamp_min(1e-3)).mean()
+        return SideTerms(loss, float(psnr), float(distance.detach().mean()), float(task.detach()))
 
     def _task(self, x_hat: Tensor, x: Tensor, random: np.random.Generator) -> Tensor:
         """Return how far the network's answer is from the one on the original, on one random square."""

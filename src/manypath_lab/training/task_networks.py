@@ -1,17 +1,14 @@
-"""The frozen networks that task paths are trained for, and how far an answer is from the one on the original."""
+"""A frozen network that a task path is trained for, and how far its answer is from the one on the original."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from manypath.entropy._compressai import import_torchvision
 from manypath.errors import ConfigError
-from manypath_lab.training.factories import make_network
 
 Answer = Sequence[Tensor]
 FLOOR = 1e-3  # below which a divergence counts as noise
@@ -56,58 +53,6 @@ def _flatten(out: Any) -> list[Tensor]:
     if isinstance(out, list | tuple):
         return [tensor for part in out for tensor in _flatten(part)]
     raise ConfigError(f"a network must give tensors, in tuples, lists or dicts if it likes; got {type(out).__name__}")
-
-
-def load_task_network(name: str) -> TaskNetwork:
-    """Return ``classifier``, ``segmenter``, ``detector``, a network from an ONNX file, or ``module:factory``'s.
-
-    A factory takes nothing and returns a torch module on float32 [B, 3, H, W] in [0, 1]; if that is a ``TaskNetwork``,
-    its own ``distance`` is taken. An ONNX file's input may be
-    float, then it takes the same, or uint8, then it takes 0..255; [B, 3, H, W] or [B, H, W, 3].
-
-    Raises:
-        ConfigError: there is no such network, or it cannot be used; the message says what to do.
-    """
-    if name == "classifier":
-        from manypath_lab.classifier.networks import load_network
-
-        return TaskNetwork(load_network(), mean=0.5, scale=0.5)
-    if name == "segmenter":
-        from manypath_lab.segmenter.weights import load_segmenter
-
-        return TaskNetwork(load_segmenter())
-    if name == "detector":
-        from manypath_lab.detector.teacher import DetectorTeacher
-
-        return DetectorTeacher()
-    if name.endswith(".onnx"):
-        return _from_onnx(Path(name))
-    if ":" not in name:
-        raise ConfigError(f"network must be classifier, segmenter, detector, FILE.onnx or module:factory; got {name!r}")
-    made = make_network(name)
-    return made if isinstance(made, TaskNetwork) else TaskNetwork(made)
-
-
-def _from_onnx(file: Path) -> TaskNetwork:
-    import_torchvision()  # before onnx2torch does, which would fail on a CPU build of torch
-    try:
-        import onnx
-        from onnx2torch import convert
-    except ImportError as err:
-        raise ConfigError(f"{err.name} is needed to learn from an ONNX file; pip install 'manypath[lab]'") from err
-    try:
-        model = onnx.load(str(file))
-        weights = {tensor.name for tensor in model.graph.initializer}
-        (given,) = [value for value in model.graph.input if value.name not in weights]
-        network = convert(model)
-    except (OSError, ValueError, NotImplementedError, RuntimeError) as err:
-        raise ConfigError(f"{file} cannot be turned into a torch network: {err}") from err
-    kind = given.type.tensor_type
-    sides = [axis.dim_value for axis in kind.shape.dim]
-    if len(sides) != 4 or 3 not in (sides[1], sides[3]):
-        raise ConfigError(f"{file}: the input must be [B, 3, H, W] or [B, H, W, 3], got {sides}")
-    eight_bit = kind.elem_type == onnx.TensorProto.UINT8
-    return TaskNetwork(network, scale=1 / 255 if eight_bit else 1.0, channels_last=sides[1] != 3)
 
 
 def answer_distance(answer: Answer, wanted: Answer) -> Tensor:

@@ -1,0 +1,74 @@
+"""How many bits a picture may take: a quality, or a budget in bytes or in bits per pixel."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from manypath.arguments import as_number
+from manypath.bitstream import HEADER_BYTES
+from manypath.errors import BudgetError, RequestError
+from manypath.quality import DEFAULT_QUALITY, quality_to_code
+
+MOST_BYTES = 2**62  # of a budget: more is the same
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How many bits an encoder may spend: one of three ways to say it, quality 4 if none is given.
+
+    Attributes:
+        quality: 1.0..8.0 in steps of 1/32, 8 = highest rate.
+        max_bytes: the stream has at most this many bytes, and at least 95 % of them where the range allows.
+        bpp: the same in bits per pixel.
+
+    Raises:
+        QualityError: the quality is no number in 1..8.
+        BudgetError: the budget is no positive, finite number.
+        RequestError: more than one of them is given.
+    """
+
+    quality: float | None = None
+    max_bytes: int | None = None
+    bpp: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check what is given."""
+        given = [name for name in ("quality", "max_bytes", "bpp") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise RequestError(f"give one of quality, max_bytes and bpp, not several; got {' and '.join(given)}")
+        if self.quality is not None:
+            quality_to_code(self.quality)
+        for value in (self.max_bytes, self.bpp):
+            if value is not None:
+                _positive(value)
+
+    @property
+    def is_budget(self) -> bool:
+        """Whether bytes are bounded, and the quality follows."""
+        return self.max_bytes is not None or self.bpp is not None
+
+    @property
+    def quality_code(self) -> int:
+        """Return the code of the quality."""
+        return quality_to_code(DEFAULT_QUALITY if self.quality is None else self.quality)
+
+    def bytes_for(self, width: int, height: int) -> int:
+        """Return the budget of a picture in bytes.
+
+        Raises:
+            BudgetError: it is smaller than a header, or has no end.
+        """
+        most = _positive(self.max_bytes if self.bpp is None else _positive(self.bpp) * width * height / 8)
+        if most < HEADER_BYTES:
+            raise BudgetError(
+                f"the budget of {most:.0f} bytes is too small: the header alone has {HEADER_BYTES}; give more"
+            )
+        return int(min(most, MOST_BYTES))
+
+
+def _positive(value: object) -> float:
+    number = as_number(value, "a budget", BudgetError)
+    if not 0 < number < math.inf:  # also refuses NaN
+        raise BudgetError(f"a budget must be a positive, finite number of bytes or bits per pixel, got {value!r:.80}")
+    return number
