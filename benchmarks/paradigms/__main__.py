@@ -128,8 +128,8 @@ class Comparison:
         self.start, self.recipe, self.pictures, self.args = start, recipe, pictures, args
         self.folder: Path = args.output / recipe.path
         self.device = torch.device(args.device)
-        self.terms = SideLossTerms(recipe, self.device)
-        self.judging = measure.judging_terms(recipe, self.device)
+        self.terms = SideLossTerms(recipe, self.device, start.config.rate_weights)
+        self.judging = measure.judging_terms(recipe, self.device, start.config.rate_weights)
         self.batches = measure.held_out(validate, recipe, args.judge)
         claim(self.folder, start, recipe, self.batches)
         square = validate.upright_crops(measure.generator(), 1, max(profile.HEIGHT, profile.WIDTH), recipe.zoom_out)

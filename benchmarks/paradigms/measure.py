@@ -72,10 +72,10 @@ def held_out(pictures: PictureSet, recipe: SideRecipe, batches: int) -> list[Bat
     return [Batch(pictures.upright_crops(random, LEVELS, side, recipe.zoom_out), code) for _ in range(batches)]
 
 
-def judging_terms(recipe: SideRecipe, device: torch.device) -> SideLossTerms:
+def judging_terms(recipe: SideRecipe, device: torch.device, rate_weights: Sequence[float]) -> SideLossTerms:
     """Return the task's loss with every term counted, whatever training leaves out at some steps."""
     loss = recipe.loss.model_copy(update={"perceptual_every": 1})
-    return SideLossTerms(recipe.model_copy(update={"loss": loss}), device)
+    return SideLossTerms(recipe.model_copy(update={"loss": loss}), device, rate_weights)
 
 
 @torch.no_grad()
@@ -97,7 +97,7 @@ def judge(
             random = np.random.default_rng((_SEED, number))
             scored = terms(SidePicture(x_hat, routing, Trace([], [])), x, code, random, 0)
             loss = float(scored.loss)
-            paid = loss + float(rate_loss(bpp, code, recipe))
+            paid = loss + float(rate_loss(bpp, code, recipe, paradigm.model.config.rate_weights))
             rows.append((loss, paid, scored.psnr, scored.task, float(bpp.mean())))
     return Judgement(*zip(*rows, strict=True))
 

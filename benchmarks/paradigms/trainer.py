@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -38,9 +38,9 @@ def batch_of(pictures: PictureSet, recipe: SideRecipe, step: int) -> Batch:
     return Batch(x, draw_codes(random, phase.batch, recipe.fractions))
 
 
-def rate_loss(bpp: Tensor, code: Tensor, recipe: SideRecipe) -> Tensor:
+def rate_loss(bpp: Tensor, code: Tensor, recipe: SideRecipe, rate_weights: Sequence[float]) -> Tensor:
     """Return what bits cost, a mean over the batch, on the scale of the task's loss."""
-    weight = rate_weight(code)
+    weight = rate_weight(code, rate_weights)
     return (weight * bpp * (weight.rsqrt() if recipe.loss.balanced else 1.0)).mean()
 
 
@@ -101,7 +101,7 @@ class ParadigmTrainer(TrainingRun):
         loss, bpp = terms.loss + paradigm.penalty(), torch.zeros(1)
         if paying:
             bpp = (bits.bits + paradigm.hyper_rate(latents.z)) / x[0, ..., 0].numel()
-            loss = loss + rate_loss(bpp, code, recipe)
+            loss = loss + rate_loss(bpp, code, recipe, paradigm.model.config.rate_weights)
         norm = self.descend(loss)
         means = (float(terms.loss.detach()), terms.psnr, terms.task, float(bpp.detach().mean()), norm)
         return dict(zip(self.columns, means, strict=True))

@@ -16,12 +16,17 @@ from manypath_lab.profile.machine import Machine
 
 _INK = "#222222"
 _OURS_COLOUR = "#D55E00"
-_PEER_COLOUR = "#0072B2"
+_OTHERS_COLOUR = "#0072B2"
 _QUOTED_COLOUR = "#bbbbbb"
 
 
 def save_chart(timings: Sequence[Timing], machine: Machine, threads: int, file: pathlib.Path) -> None:
-    """Draw milliseconds per picture, encoding beside decoding, fastest on top."""
+    """Write the chart."""
+    draw(timings, machine, threads).savefig(file, dpi=150)
+
+
+def draw(timings: Sequence[Timing], machine: Machine, threads: int) -> Figure:
+    """Return milliseconds per picture, encoding beside decoding, fastest on top."""
     figure = Figure(figsize=(12.0, 5.6))
     figure.text(0.02, 0.94, _title(timings, threads), fontsize=16, weight="bold", color=_INK)
     measured = sorted({timing.size for timing in timings if timing.device == "cpu"})
@@ -29,8 +34,8 @@ def save_chart(timings: Sequence[Timing], machine: Machine, threads: int, file: 
     figure.text(0.02, 0.885, subtitle, fontsize=11, color="#555555")
     for number, direction in enumerate(DIRECTIONS):
         axes = figure.add_axes((0.17 + 0.5 * number, 0.1, 0.29, 0.7))
-        _draw(axes, _bars(timings, threads, direction), direction)
-    figure.savefig(file, dpi=150)
+        _draw_bars(axes, _bars(timings, threads, direction), direction)
+    return figure
 
 
 def _bars(timings: Sequence[Timing], threads: int, direction: Direction) -> list[Best]:
@@ -40,9 +45,9 @@ def _bars(timings: Sequence[Timing], threads: int, direction: Direction) -> list
     return sorted([one for one in fastest if one is not None] + quoted, key=lambda one: one.ms)
 
 
-def _draw(axes: Axes, bars: Sequence[Best], direction: Direction) -> None:
+def _draw_bars(axes: Axes, bars: Sequence[Best], direction: Direction) -> None:
     colours = [
-        _OURS_COLOUR if bar.subject in OURS else _QUOTED_COLOUR if bar is QUOTED[direction] else _PEER_COLOUR
+        _OURS_COLOUR if bar.subject in OURS else _QUOTED_COLOUR if bar is QUOTED[direction] else _OTHERS_COLOUR
         for bar in bars
     ]
     rows = range(len(bars))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
@@ -21,8 +23,11 @@ def interpolate(table: Tensor, code: Tensor) -> Tensor:
     return torch.lerp(table[index], table[index + 1], weight)
 
 
-def nearest_level(code: int) -> int:
-    """Return the level 0..7 nearest to a quality code; halves go up."""
+Codes = TypeVar("Codes", int, Tensor)
+
+
+def nearest_level(code: Codes) -> Codes:
+    """Return the level 0..7 nearest to a quality code, or to each of int64 codes; halves go up."""
     return (code + QUALITY_STEPS // 2) // QUALITY_STEPS
 
 

@@ -16,6 +16,7 @@ from manypath_camera.budget import Budget, FixedRate, TokenBucket
 from manypath_camera.camera import Camera, FrameFilter, Taken
 from manypath_camera.configuration import CameraConfiguration, Configuration, RateConfiguration
 from manypath_camera.errors import CameraError
+from manypath_camera.objects import EdgeDetector, ObjectFilter, Wish, default_folder
 from manypath_camera.sealing import read_key
 from manypath_camera.sender import Sender, SenderOptions
 from manypath_camera.spool import Spool
@@ -62,6 +63,7 @@ class CameraClient:
         self.spool = Spool(folder, limits=configuration.spool.limits(), key=key)
         self.cameras: dict[str, Camera] = {}
         self._filters = frame_filters or {}
+        self._detector: EdgeDetector | None = None
         self._on_answer = on_answer
         self._on_encoded = on_encoded
         self._lock = threading.Lock()
@@ -90,7 +92,8 @@ class CameraClient:
         """Start cameras that are new, stop those that are gone, and start anew those that changed; others run on."""
         before = self.configuration
         self.configuration = configuration
-        everything = (before.rate, before.tasks, before.pictures, before.answers) != (
+        everything = (before.detector, before.rate, before.tasks, before.pictures, before.answers) != (
+            configuration.detector,
             configuration.rate,
             configuration.tasks,
             configuration.pictures,
@@ -128,8 +131,19 @@ class CameraClient:
             spool=self.spool,
             waiting=self._waiting,
             on_taken=self._remember,
-            frame_filter=self._filters.get(name),
+            frame_filter=self._filters.get(name) or self._object_filter(name, configuration),
         )
+
+    def _object_filter(self, name: str, configuration: CameraConfiguration) -> FrameFilter | None:
+        """Return what looks for a camera's objects; one detector serves all cameras."""
+        objects = configuration.objects
+        if objects is None:
+            return None
+        folder = self.configuration.detector or default_folder()
+        if self._detector is None or self._detector.folder != folder:
+            self._detector = EdgeDetector(folder)
+        wish = Wish(objects.classes, objects.min_score, objects.linger)
+        return ObjectFilter(self._detector, {name: wish}, time.monotonic)
 
     def _budget(self, name: str, own: RateConfiguration | None) -> tuple[Budget, str]:
         rate = own or self.configuration.rate

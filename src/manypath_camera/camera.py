@@ -169,9 +169,10 @@ class Camera:
         needs_pixels = self._changes is not None or self._filter is not None or not self._preparation.changes_nothing
         if needs_pixels:
             image = self._preparation.apply(read_frame(picture))
-            if self._changes is not None and not self._is_due_anyway() and not self._changes.changed(image):
+            due = self._is_due_anyway()
+            if self._changes is not None and not due and not self._changes.changed(image):
                 return Outcome.UNCHANGED
-            if self._filter is not None and not self._filter.wants(self.name, image):
+            if self._filter is not None and not self._filter.wants(self.name, image) and not due:
                 return Outcome.FILTERED
             if not self._preparation.changes_nothing or isinstance(picture, np.ndarray):
                 picture = image

@@ -79,6 +79,16 @@ class SpoolConfiguration(_Part):
         return Limits(self.max_bytes, 3600 * self.max_age_hours, self.min_free_bytes, self.policy)
 
 
+class ObjectsConfiguration(_Part):
+    """What a camera's frames must show to be sent, as a detector on this machine sees them."""
+
+    classes: tuple[str, ...] = Field(min_length=1, description="Names of the detector's classes; one is enough.")
+    min_score: Share = Field(0.3, description="Of what is found.")
+    linger: float = Field(
+        2.0, ge=0, le=86_400, description="Seconds for which frames are sent after the last one that showed it."
+    )
+
+
 class CameraConfiguration(_Part):
     """One camera."""
 
@@ -86,8 +96,9 @@ class CameraConfiguration(_Part):
     every: float = Field(1.0, ge=0.01, le=86_400, description="Seconds between two frames; of a folder, every file.")
     on_change: Share = Field(0.0, description="Share of the picture that must have changed since the last frame sent.")
     at_least_every: float = Field(
-        0.0, ge=0, le=86_400, description="Seconds after which a frame is sent though nothing changed; 0 is never."
+        0.0, ge=0, le=86_400, description="Seconds after which a frame is sent though nothing changed or was found."
     )
+    objects: ObjectsConfiguration | None = None
     rate: RateConfiguration | None = None
     turn: int = Field(0, description="Degrees clockwise: 0, 90, 180, 270.")
     crop: tuple[Share, Share, Share, Share] | None = None
@@ -132,6 +143,10 @@ class Configuration(_Part):
         False, description="Whether answers come back to this machine; result sinks have them anyway."
     )
     backlog_share: Share = 0.5
+    detector: Path | None = Field(
+        None,
+        description="Folder of the detector that cameras with `objects` look with; by default the cache's nanodet-g.",
+    )
     cameras: Mapping[str, CameraConfiguration] = Field(default_factory=dict)
 
     @field_validator("cameras")

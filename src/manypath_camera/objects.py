@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -45,6 +46,7 @@ class EdgeDetector:
         threads: of onnxruntime.
 
     Attributes:
+        folder: as given.
         names: of its classes, by index.
 
     Raises:
@@ -58,6 +60,7 @@ class EdgeDetector:
             raise ConfigurationError(
                 "looking for objects at the edge needs onnxruntime; pip install 'manypath[worker]'"
             ) from err
+        self.folder = folder
         graph, self.names = _read(folder)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -132,6 +135,12 @@ class ObjectFilter:
                 self._seen[camera] = now
                 return True
             return now - self._seen.get(camera, float("-inf")) < wish.linger_seconds
+
+
+def default_folder() -> Path:
+    """Return where `manypath lab detector install` puts the shipped detector, unless told otherwise."""
+    configured = os.environ.get("MANYPATH_CACHE")
+    return (Path(configured) if configured else Path.home() / ".cache" / "manypath") / "models" / "nanodet-g"
 
 
 def _read(folder: Path) -> tuple[bytes, tuple[str, ...]]:

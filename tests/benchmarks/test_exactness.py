@@ -1,13 +1,16 @@
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from benchmarks.exactness.__main__ import Verdict, compare, first_difference, report
-from benchmarks.exactness.conditions import ON_CPU, REFERENCE, Condition
+from benchmarks.exactness.conditions import ON_CPU, Condition
 from benchmarks.exactness.probe import entropy_parameters, read_streams, store_random, write_streams
 from manypath.codec import Codec
 from manypath.testing import random_model
+from manypath_lab.profile.machine import cpu_flags
 
 
 def test_two_threads_and_bf16_agree_with_the_reference_in_every_symbol() -> None:
@@ -63,9 +66,16 @@ def test_the_report_ends_with_pass_or_fail() -> None:
     ]
 
 
-@pytest.mark.parametrize("condition", [REFERENCE, *ON_CPU], ids=lambda condition: str(condition.name))
-def test_a_condition_sets_its_threads_and_instruction_sets(condition: Condition) -> None:
-    environment = condition.environment()
-    assert environment["OMP_NUM_THREADS"] == str(condition.threads)
-    assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
-    assert dict(condition.instructions).items() <= environment.items()
+@pytest.mark.parametrize(("name", "capability"), [("SSE4.1", "DEFAULT"), ("AVX2", "AVX2"), ("2 threads", "")])
+def test_a_condition_reaches_the_library_that_computes(name: str, capability: str) -> None:
+    """What torch itself says in a process of that condition."""
+    (condition,) = [one for one in ON_CPU if one.name == name]
+    if condition.needs and condition.needs not in cpu_flags():
+        pytest.skip(f"this CPU has no {condition.needs}")
+    ask = "import torch; print(torch.get_num_threads(), torch.backends.cpu.get_cpu_capability())"
+    done = subprocess.run(
+        [sys.executable, "-c", ask], env=condition.environment(), capture_output=True, text=True, check=True
+    )
+    threads, said = done.stdout.split(maxsplit=1)
+    assert int(threads) == condition.threads
+    assert capability in {"", said.strip()}

@@ -10,7 +10,7 @@ from PIL import Image
 from benchmarks.picture import photo_like
 from benchmarks.speed import table
 from benchmarks.speed.__main__ import parse, remarks
-from benchmarks.speed.chart import save_chart
+from benchmarks.speed.chart import draw, save_chart
 from benchmarks.speed.plan import Timing, plan, run_rounds, run_worker, summarise, variants
 from benchmarks.speed.subjects import CLASSICAL, LEARNED, OURS, Subject, Variant, make_subject
 from benchmarks.speed.worker import Direction, Result, Task, clock_calls, from_json, to_json
@@ -163,7 +163,13 @@ def test_csv_and_json_hold_every_timing() -> None:
     assert content["machine"]["cpus"] == 2
 
 
-def test_the_chart_is_drawn(tmp_path: pathlib.Path) -> None:
+def test_the_chart_has_a_bar_per_codec_as_long_as_its_time_the_fastest_first(tmp_path: pathlib.Path) -> None:
+    for axes, direction in zip(draw(TIMINGS, MACHINE, 2).axes, table.DIRECTIONS, strict=True):
+        names = [label.get_text() for label in axes.get_yticklabels()]
+        lengths = [bar.get_width() for bar in axes.patches]
+        assert lengths == sorted(lengths)
+        assert lengths[names.index("edge")] == table.best(TIMINGS, "edge", 2, direction).ms
+        assert len(names) == len(set(names)) == len(lengths)
     save_chart(TIMINGS, MACHINE, 2, tmp_path / "speed.png")
     with Image.open(tmp_path / "speed.png") as image:
         assert image.size == (1800, 840)

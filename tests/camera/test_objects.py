@@ -6,10 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from manypath_camera.agent import CameraClient
+from manypath_camera.camera import Outcome
+from manypath_camera.configuration import read_configuration
 from manypath_camera.errors import ConfigurationError
 from manypath_camera.objects import EdgeDetector, ObjectFilter, Wish
 from manypath_lab.detector.export import export_detector
+from tests.camera.waiting import wait_for
 from tests.detector.conftest import REFERENCE
 from tests.worker.models import boxes_graph, colours_graph, write_model
 
@@ -76,3 +81,36 @@ def test_what_cannot_be_a_detector_or_a_class_is_named(tmp_path: Path, installed
     (folder / "model.onnx").write_bytes((folder / "model.onnx").read_bytes()[:-1])
     with pytest.raises(ConfigurationError, match=r"model\.onnx is not the file that model\.json describes"):
         EdgeDetector(folder)
+
+
+def test_a_camera_of_the_file_sends_only_what_shows_its_objects(
+    installed: Path, people: np.ndarray, tmp_path: Path
+) -> None:
+    """A folder of five pictures, two with people; a second camera asks for what the detector does not know."""
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    empty = np.full_like(people, 90)
+    for number, image in enumerate((empty, people, empty, empty, people)):
+        Image.fromarray(image).save(frames / f"{number}.png")
+    text = f"""
+detector: {installed}
+cameras:
+  gate: {{source: {frames}, objects: {{classes: [person], linger: 0}}}}
+  yard: {{source: {frames}, objects: {{classes: [tram]}}}}
+"""
+    configuration = read_configuration(text, "cameras.yaml")
+    client = CameraClient(tmp_path / "spool", configuration, lambda _: pytest.fail("nothing is sent in this test"))
+    try:
+        client.apply(configuration)
+        assert list(client.cameras) == ["gate"]
+        outcomes = client.cameras["gate"].outcomes
+        wait_for(lambda: sum(outcomes.values()) == 5)
+        assert (outcomes[Outcome.TAKEN], outcomes[Outcome.FILTERED]) == (2, 3)
+        assert client.spool.items == 2
+    finally:
+        client.close()
+
+
+def test_objects_without_a_class_are_refused_with_the_place_in_the_file() -> None:
+    with pytest.raises(ConfigurationError, match=r"cameras\.gate\.objects\.classes"):
+        read_configuration("cameras: {gate: {source: frames, objects: {classes: []}}}", "cameras.yaml")

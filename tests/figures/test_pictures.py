@@ -68,6 +68,8 @@ def test_a_bit_map_adds_up_to_its_stream_and_the_grain_takes_the_bits(figure, pi
         # The map ends with the picture, the stream with the padding; the header and each chunk's end are fixed costs.
         assert bits.sum() / 8 == pytest.approx(row["map_bytes"])
         assert row["map_bytes"] <= row["bitstream_bytes"]
+    flat, grainy = made.maps()["quality_8"][:, :4], made.maps()["quality_8"][:, 5:]
+    assert grainy.min() > 1.5 * flat.max()
     low, high = made.facts["scale_bits_per_pixel"]
     assert 0 < low < high
 

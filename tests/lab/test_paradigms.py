@@ -209,7 +209,10 @@ def test_code_lengths_of_a_table_are_those_of_its_probabilities() -> None:
 
 def test_judging_twice_gives_the_same_and_moves_nothing(start: sides.ModelFile, pictures: PictureSet) -> None:
     main = Paradigm(start)
-    batches, terms = measure.held_out(pictures, RECIPE, 2), measure.judging_terms(RECIPE, CPU)
+    batches, terms = (
+        measure.held_out(pictures, RECIPE, 2),
+        measure.judging_terms(RECIPE, CPU, start.config.rate_weights),
+    )
     state = torch.get_rng_state()
     one, two = (measure.judge(main, batches, terms, RECIPE, CPU) for _ in range(2))
     assert one == two

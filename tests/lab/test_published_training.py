@@ -8,6 +8,7 @@ import torch
 
 from manypath import checkpoint
 from manypath.codec import Codec
+from manypath.config import PUBLISHED_RATE_WEIGHTS
 from manypath.entropy.rounding import clamp_through
 from manypath.errors import CheckpointError, ConfigError
 from manypath.image import to_image, to_tensor
@@ -119,8 +120,8 @@ def test_the_rate_reaches_every_part_that_decides_it(photos: PictureSet, tmp_pat
 
 def test_unbalanced_losses_are_the_published_ones() -> None:
     code = torch.tensor([0, 224])
-    assert balance(code, balanced=False).tolist() == [1.0, 1.0]
-    assert balance(code)[0] < balance(code)[1]
+    assert balance(code, PUBLISHED_RATE_WEIGHTS, balanced=False).tolist() == [1.0, 1.0]
+    assert balance(code, PUBLISHED_RATE_WEIGHTS)[0] < balance(code, PUBLISHED_RATE_WEIGHTS)[1]
 
 
 @pytest.mark.parametrize("shape", ["inverted", "bottleneck", "adapter"])

@@ -87,32 +87,46 @@ def webp_that_claims(width: int, height: int) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def wide_gamut_profile() -> bytes:
-    """Return an ICC profile of primaries as wide as Display P3's, with a gamma of 2.2."""
+def _fixed(value: float) -> bytes:
+    return struct.pack(">i", round(value * 65536))
 
-    def fixed(value: float) -> bytes:
-        return struct.pack(">i", round(value * 65536))
 
-    def xyz(*values: float) -> bytes:
-        return b"XYZ \0\0\0\0" + b"".join(map(fixed, values))
-
-    # Display P3's primaries, adapted to D50, and the profile connection space's white
-    bodies = {
-        b"rXYZ": xyz(0.5151, 0.2412, -0.0011),
-        b"gXYZ": xyz(0.2920, 0.6922, 0.0419),
-        b"bXYZ": xyz(0.1571, 0.0666, 0.7841),
-        b"wtpt": xyz(0.9642, 1.0, 0.8249),
-        **dict.fromkeys(
-            (b"rTRC", b"gTRC", b"bTRC"), b"curv" + bytes(4) + struct.pack(">IH", 1, round(2.2 * 256)) + b"\0\0"
-        ),
-    }
+def _profile(space: bytes, bodies: dict[bytes, bytes]) -> bytes:
+    """Return an ICC profile of a display with these tags."""
     start = 128 + 4 + 12 * len(bodies)
     table, data = struct.pack(">I", len(bodies)), b""
     for name, body in bodies.items():
         table += name + struct.pack(">II", start + len(data), len(body))
         data += body
-    size = start + len(data)
-    head = struct.pack(">I4sI4s4s4s", size, b"\0\0\0\0", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    head = struct.pack(">I4sI4s4s4s", start + len(data), b"\0\0\0\0", 0x02400000, b"mntr", space, b"XYZ ")
     head = head.ljust(36, b"\0") + b"acsp"
-    head = head.ljust(68, b"\0") + fixed(0.9642) + fixed(1.0) + fixed(0.8249)
+    head = head.ljust(68, b"\0") + _fixed(0.9642) + _fixed(1.0) + _fixed(0.8249)
     return head.ljust(128, b"\0") + table + data
+
+
+def _xyz(*values: float) -> bytes:
+    return b"XYZ \0\0\0\0" + b"".join(map(_fixed, values))
+
+
+def _gamma(value: float) -> bytes:
+    return b"curv" + bytes(4) + struct.pack(">IH", 1, round(value * 256)) + b"\0\0"
+
+
+def wide_gamut_profile() -> bytes:
+    """Return an ICC profile of primaries as wide as Display P3's, with a gamma of 2.2."""
+    return _profile(
+        b"RGB ",
+        {
+            # Display P3's primaries, adapted to D50, and the profile connection space's white
+            b"rXYZ": _xyz(0.5151, 0.2412, -0.0011),
+            b"gXYZ": _xyz(0.2920, 0.6922, 0.0419),
+            b"bXYZ": _xyz(0.1571, 0.0666, 0.7841),
+            b"wtpt": _xyz(0.9642, 1.0, 0.8249),
+            **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _gamma(2.2)),
+        },
+    )
+
+
+def grey_profile(gamma: float) -> bytes:
+    """Return an ICC profile of greys."""
+    return _profile(b"GRAY", {b"wtpt": _xyz(0.9642, 1.0, 0.8249), b"kTRC": _gamma(gamma)})

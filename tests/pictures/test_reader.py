@@ -26,6 +26,7 @@ from manypath_pictures.reader import SUFFIXES, read_indexes, read_picture, store
 from manypath_pictures.writer import write_png
 from tests.pictures.files import (
     chunk,
+    grey_profile,
     many_scans,
     opened,
     orientation_entry,
@@ -317,6 +318,32 @@ def test_a_jpegs_profile_in_several_segments_is_put_together() -> None:
 def test_an_srgb_profile_changes_no_sample() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert (read_picture(saved(scene(), icc_profile=profile)) == scene()).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_a_grey_pictures_profile_is_applied(mode: str) -> None:
+    grey = Image.new(mode, (4, 4), 128 if mode == "L" else (128, 255))
+    linear = read_picture(saved(grey, icc_profile=grey_profile(1.0)))
+    assert np.abs(linear.astype(int) - 188).max() <= 1  # half of the light, as sRGB shows it
+    assert np.ptp(linear) <= 1
+
+
+def test_colours_in_a_palette_get_the_profile() -> None:
+    palette = Image.new("P", (4, 4), 0)
+    palette.putpalette((215, 24, 29))
+    got = read_picture(saved(palette, icc_profile=wide_gamut_profile()))
+    assert np.abs(got.astype(int) - (236, 0, 0)).max() <= 8
+
+
+def test_one_value_may_stand_for_transparent() -> None:
+    for picture, transparent in (
+        (Image.new("L", (4, 4), 128), 128),
+        (Image.new("RGB", (4, 4), (1, 2, 3)), (1, 2, 3)),
+    ):
+        data = saved(picture, transparency=transparent)
+        with pytest.raises(TransparencyError):
+            read_picture(data)
+        assert (read_picture(data, background="#0a141e") == (10, 20, 30)).all()
 
 
 def test_a_profile_that_does_not_fit_or_cannot_be_read_changes_nothing() -> None:

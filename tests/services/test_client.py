@@ -21,6 +21,7 @@ from manypath_services.common.client import (
     is_loopback,
     open_blocking_channel,
     open_channel,
+    through_proxy,
     why_unreachable,
 )
 from tests.services.serving import SECONDS
@@ -115,6 +116,22 @@ def test_reasons_are_told_where_nobody_answers():
 
         assert "refused" in asyncio.run(ask(target)).lower()
     assert "nobody.invalid" in asyncio.run(ask("nobody.invalid:1"))
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("192.0.2.1:50052", " (through the proxy proxy.invalid:3128 of https_proxy; no_proxy spares a host)"),
+        ("camera.example:50052", ""),
+        ("localhost:50052", ""),
+        ("[::1]:50052", ""),
+    ],
+)
+def test_a_proxy_before_a_target_is_named_without_its_password(monkeypatch, target, says):
+    monkeypatch.delenv("grpc_proxy", raising=False)
+    monkeypatch.setenv("https_proxy", "http://me:secret@proxy.invalid:3128")
+    monkeypatch.setenv("no_proxy", "other.invalid, .example")
+    assert through_proxy(target) == says
 
 
 def test_a_server_that_was_away_for_long_is_found_again_within_the_longest_pause():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 from collections.abc import Sequence
 
@@ -26,6 +27,8 @@ RECONNECT_MS = 4_000
 _CONNECT_MS = 5_000  # after which a try that nobody answers is given up; by default 20 s
 _REASON_SECONDS = 0.25  # for a refused connection or an unknown name to tell its story
 
+_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")  # in gRPC's order
+_SPARED = ("no_grpc_proxy", "no_proxy")
 _SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:")
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:/\s]+):(?P<port>\d{1,5})")
 
@@ -200,6 +203,24 @@ async def why_unreachable(channel: grpc.aio.Channel) -> str:
     except grpc.aio.AioRpcError as err:
         if err.code() is grpc.StatusCode.UNAVAILABLE:
             return err.details() or ""
+    return ""
+
+
+def through_proxy(target: str) -> str:
+    """Return a clause for an error that says which proxy the environment puts before a target; "" if there is none.
+
+    The address in gRPC's own words is then the proxy's, which nobody would look for.
+    """
+    if is_loopback(target):
+        return ""
+    for name in _PROXIES:
+        address = os.environ.get(name)
+        if address:
+            host = re.sub(r":\d+$", "", target).strip("[]")
+            spared = next((value for name in _SPARED if (value := os.environ.get(name))), "")
+            if any(host.endswith(suffix.strip()) for suffix in spared.split(",") if suffix.strip()):
+                return ""
+            return f" (through the proxy {address.rpartition('@')[2]} of {name}; no_proxy spares a host)"
     return ""
 
 

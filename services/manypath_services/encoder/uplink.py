@@ -16,7 +16,7 @@ from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.common import logs, tracing
 from manypath_services.common.boundary import REQUEST_ID
-from manypath_services.common.client import DECODER_SERVICE, connect, why_unreachable
+from manypath_services.common.client import DECODER_SERVICE, connect, through_proxy, why_unreachable
 from manypath_services.common.downstream import Downstream
 from manypath_services.common.errors import DownstreamError, DownstreamUnavailableError, UnsupportedError
 from manypath_services.common.security import client_security
@@ -118,11 +118,11 @@ class Uplink:
             if _answered(err):
                 raise DownstreamError(f"the decoder at {target} answered {code.name}: {err.details()}", code) from err
             if code is grpc.StatusCode.UNAVAILABLE:
-                message = f"the decoder at {target} cannot be reached: {err.details()}"
+                message = f"the decoder at {target} cannot be reached: {err.details()}{through_proxy(target)}"
                 raise DownstreamUnavailableError(message) from err
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 reason = await why_unreachable(channel)
-                said = f": {reason}" if reason else ""
+                said = f": {reason}{through_proxy(target)}" if reason else ""
                 message = f"the decoder at {target} did not answer within {timeout:.3f} s{said}"
                 raise DownstreamError(message, code) from err
             raise DownstreamError(f"the call to the decoder at {target} failed: {err.details()}", code) from err

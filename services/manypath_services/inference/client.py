@@ -21,7 +21,7 @@ import numpy.typing as npt
 from manypath_api.inference import open_inference_pb2 as pb
 from manypath_api.inference import open_inference_pb2_grpc as pb_grpc
 from manypath_services.common import tracing
-from manypath_services.common.client import INFERENCE_SERVICE, channel_options, open_channel
+from manypath_services.common.client import INFERENCE_SERVICE, channel_options, open_channel, through_proxy
 from manypath_services.common.errors import ServiceError
 from manypath_services.common.settings import MESSAGE_BYTES
 from manypath_services.inference.detection import BoxesFound, Detect, DetectorTensors
@@ -325,7 +325,7 @@ class InferenceClient:
         text = f"{err.code().name}: {details}"
         if err.code() in _UNAVAILABLE and not any(sign in details for sign in _TOO_MUCH):
             failure: InferenceError = InferenceUnavailable(
-                f"model {self._model_name!r} at inference server {self._target}: {text}"
+                f"model {self._model_name!r} at inference server {self._target}: {text}{through_proxy(self._target)}"
             )
         else:
             failure = self._error(f"refused: {text}")

@@ -75,6 +75,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     side.add_argument("--input-side", type=int, help="pixels to which pictures are resized for the network")
     parser.add_argument("--begin", type=Path, metavar="RUN", help="run folder of the main model to go on from")
+    parser.add_argument("--init", type=Path, metavar="FILE", help="float weights of a main model to start from")
+    parser.add_argument(
+        "--validate", type=Path, metavar="DIR", help="pictures never trained on; the run folder gets validation.csv"
+    )
     mix = parser.add_argument_group("for recipes that tune a whole model for a mix of tasks")
     mix.add_argument(
         "--own", action="append", default=[], metavar="PATH=DIR", help="pictures that one path learns from; repeatable"
@@ -100,6 +104,7 @@ def _mix(recipe: MixRecipe, pictures: PictureSet, args: argparse.Namespace) -> M
 
 
 def _main_model(recipe: Recipe, pictures: PictureSet, args: argparse.Namespace) -> Trainer:
+    from manypath_lab.training.float_weights import initialise
     from manypath_lab.training.gan import GanTrainer
     from manypath_lab.training.init import begin_at
     from manypath_lab.training.recipe import GanRecipe
@@ -116,6 +121,10 @@ def _main_model(recipe: Recipe, pictures: PictureSet, args: argparse.Namespace) 
         trainer = Trainer(recipe, pictures, args.output, args.device)
     if args.begin:
         begin_at(trainer, args.begin)
+    if args.init and not trainer.state_file.exists():
+        initialise(trainer, args.init)
+    if args.validate:
+        trainer.hold_out(args.validate)
     return trainer
 
 

@@ -48,14 +48,15 @@ class PictureSet:
         sizes = np.asarray([picture.shape[0] * picture.shape[1] for picture in self.pictures], dtype=np.float64)
         self._shares = sizes / sizes.sum()
 
-    def crops(self, generator: np.random.Generator, batch: int, side: int) -> Tensor:
-        """Return random crops, float32 [batch, side, side, 3] in [0, 1], flipped at random both ways.
+    def draw(self, generator: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """Return a picture, uint8 [H, W, 3], drawn by its area, so that every pixel is as likely as any other."""
+        return self.pictures[generator.choice(len(self.pictures), p=self._shares)]
 
-        Pictures are drawn by their area, so that every pixel is as likely as any other.
-        """
+    def crops(self, generator: np.random.Generator, batch: int, side: int) -> Tensor:
+        """Return random crops, float32 [batch, side, side, 3] in [0, 1], flipped at random both ways."""
         out = np.empty((batch, side, side, 3), dtype=np.uint8)
-        for number, which in enumerate(generator.choice(len(self.pictures), size=batch, p=self._shares)):
-            crop = _square(generator, self.pictures[which], side)
+        for number in range(batch):
+            crop = square_crop(generator, self.draw(generator), side)
             if generator.random() < 0.5:
                 crop = crop[:, ::-1]
             if generator.random() < 0.5:
@@ -72,14 +73,15 @@ class PictureSet:
         for number, which in enumerate(generator.integers(len(self.pictures), size=batch)):
             picture = self.pictures[which]
             largest = min(zoom_out, min(picture.shape[:2]) / side)
-            crop = _square(generator, picture, round(side * float(np.exp(generator.random() * np.log(largest)))))
+            crop = square_crop(generator, picture, round(side * float(np.exp(generator.random() * np.log(largest)))))
             if len(crop) != side:
                 crop = np.asarray(Image.fromarray(crop).resize((side, side), Image.Resampling.BICUBIC))
             out[number] = crop[:, ::-1] if generator.random() < 0.5 else crop
         return torch.from_numpy(out).float().div_(255.0)
 
 
-def _square(generator: np.random.Generator, picture: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+def square_crop(generator: np.random.Generator, picture: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """Return a random square of a picture, uint8 [side, side, 3]."""
     top = generator.integers(picture.shape[0] - side + 1)
     left = generator.integers(picture.shape[1] - side + 1)
     return picture[top : top + side, left : left + side]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.discriminator import Discriminator
-from manypath_lab.training.losses import balance
+from manypath_lab.training.losses import balance, psnr
 from manypath_lab.training.recipe import GanRecipe
 from manypath_lab.training.stage1 import Pass, Trainer
 
@@ -54,10 +54,10 @@ class GanTrainer(Trainer):
         made = self.forward_pass()
         told = self.step_of_discriminator(made)
         fooled = fooling(self._judge_frozen(made))
-        scale = balance(made.code, balanced=self.recipe.loss.balanced)
+        scale = balance(made.code, self.network.model.config.rate_weights, balanced=self.recipe.loss.balanced)
         norm = self.descend((made.loss + self.gan.weight * scale * fooled).mean())
-        psnr = 10 * torch.log10(255.0**2 / made.error.detach().clamp_min(1e-3)).mean()
-        means = [float(value.detach().mean()) for value in (made.loss, made.bpp, psnr, fooled)]
+        decibels = psnr(made.error.detach()).mean()
+        means = [float(value.detach().mean()) for value in (made.loss, made.bpp, decibels, fooled)]
         return dict(zip(self.columns, (*means, told, norm), strict=True))
 
     def step_of_discriminator(self, made: Pass) -> float:

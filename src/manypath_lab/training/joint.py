@@ -19,6 +19,7 @@ from manypath.quality import LEVELS, QUALITY_STEPS
 from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.init import begin_at
+from manypath_lab.training.losses import psnr
 from manypath_lab.training.rate import StepBits
 from manypath_lab.training.recipe import MixRecipe, MixTask
 from manypath_lab.training.side_loss import SideLossTerms, SidePicture
@@ -49,7 +50,9 @@ class MixTrainer(Trainer):
         super().__init__(recipe, pictures, folder, device)
         self.mix = recipe
         self.own = dict(own or {})
-        self.terms = {task.path: SideLossTerms(task, self.device) for task in recipe.tasks}
+        self.terms = {
+            task.path: SideLossTerms(task, self.device, self.network.model.config.rate_weights) for task in recipe.tasks
+        }
         chances = np.asarray([task.chance for task in recipe.tasks])
         self._chances = chances / chances.sum()
 
@@ -91,8 +94,8 @@ class MixTrainer(Trainer):
         path = terms(SidePicture(side, routing, trace), x, code, self.random, self.step)
         total = loss.mean() + self.mix.tasks_weight * path.loss
         norm = self.descend(total)
-        psnr = 10 * torch.log10(255.0**2 / error.detach().clamp_min(1e-3)).mean()
-        main_means = [float(value) for value in (total.detach(), bpp.detach().mean(), psnr)]
+        decibels = psnr(error.detach()).mean()
+        main_means = [float(value) for value in (total.detach(), bpp.detach().mean(), decibels)]
         means = (*main_means, path.psnr, path.perceptual, path.task, norm)
         return dict(zip(self.columns, means, strict=True))
 

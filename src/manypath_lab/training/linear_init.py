@@ -17,12 +17,11 @@ from manypath.edge.context import ContextModel
 from manypath.edge.transforms import Analysis, Synthesis
 from manypath.entropy.tables import SCALE_MAX, SCALE_MIN, SCALES
 from manypath.errors import ConfigError
-from manypath.geometry import TOKEN_PIXELS
-from manypath.image import to_tokens
+from manypath.geometry import LATENT_PIXELS, TOKEN_PIXELS
+from manypath.image import from_tokens, to_tokens
 from manypath.network import Network
 from manypath.quality import LEVELS
 from manypath_lab.training.data import PictureSet
-from manypath_lab.training.losses import rate_weights
 
 PATCHES = 20_000
 SEEN_UNITS = 1.0  # a latent of one standard deviation is this much in what the context sees
@@ -61,14 +60,21 @@ def linear_start(model: Network, pictures: PictureSet, seed: int) -> Tensor:
     tokens = to_tokens(crops - 0.5, TOKEN_PIXELS)
     fine, _ = _principal(tokens.reshape(-1, tokens.shape[-1]), config.channels)
     coarse_in = to_tokens(tokens @ fine.T, 2)
-    coarse, deviation = _principal(coarse_in.reshape(-1, coarse_in.shape[-1]), config.latent_channels)
+    coarse, deviation = _principal(coarse_in.reshape(-1, coarse_in.shape[-1]), config.coarse_channels)
     g_a.embed.weight.copy_(fine)
     g_a.merge.weight.copy_(coarse)
     g_s.split.weight.copy_(coarse.T)
     g_s.paint.weight.copy_(fine.T)
     for layer in (g_a.embed, g_a.merge, g_s.split, g_s.paint):
         layer.bias.zero_()
-    steps = torch.tensor([quantiser_step(weight) for weight in rate_weights()])
+    if g_a.detail is not None and g_s.detail is not None:
+        carried = from_tokens(from_tokens(coarse_in @ coarse.T @ coarse, 2) @ fine, TOKEN_PIXELS)
+        residual = to_tokens(crops - 0.5 - carried, LATENT_PIXELS)
+        directions, left = _principal(residual.reshape(-1, residual.shape[-1]), config.detail_channels)
+        g_a.detail.weight.copy_(directions)
+        g_s.detail.weight.copy_(directions.T)
+        deviation = torch.cat((deviation, left))
+    steps = torch.tensor([quantiser_step(weight) for weight in config.rate_weights])
     log2_gain = -torch.log2(steps)[:, None].expand(LEVELS, config.latent_channels)
     model.gain.log2.copy_(log2_gain)
     model.inverse_gain.log2.copy_(-log2_gain)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,19 +11,12 @@ from torch import Tensor
 from manypath.quality import LEVELS, QUALITY_STEPS
 from manypath_lab.training.factories import make_network
 
-# MPA section 5.1: weights of the rate beside 0.01 * MSE on 0..255, for quality 1..8
-RATE_WEIGHTS = (18.0, 9.32, 4.83, 2.5, 1.3, 0.67, 0.35, 0.18)
 DISTORTION_WEIGHT = 0.01
 
 
-def rate_weights() -> tuple[float, ...]:
-    """Return the rate's weight for each level."""
-    return RATE_WEIGHTS
-
-
-def rate_weight(code: Tensor) -> Tensor:
-    """Return the rate's weight, geometric between levels, [B] for quality codes int64 [B]."""
-    table = torch.log(torch.tensor(RATE_WEIGHTS, device=code.device))
+def rate_weight(code: Tensor, weights: Sequence[float]) -> Tensor:
+    """Return the rate's weight, geometric between a model's levels, [B] for quality codes int64 [B]."""
+    table = torch.log(torch.tensor(weights, device=code.device))
     position = code.float() / QUALITY_STEPS
     low = position.floor().clamp(0, LEVELS - 2)
     index = low.long()
@@ -33,18 +28,64 @@ def squared_error(x_hat: Tensor, x: Tensor) -> Tensor:
     return (x_hat - x).square().flatten(1).mean(1) * 255.0**2
 
 
-def balance(code: Tensor, *, balanced: bool = True) -> Tensor:
+def _luminance(x: Tensor) -> Tensor:
+    """Return BT.601 luma, [B, 1, H, W], of pictures [B, H, W, 3]."""
+    return (x @ x.new_tensor([0.299, 0.587, 0.114]))[:, None]
+
+
+def seen_error(x_hat: Tensor, x: Tensor, error: Tensor, dark: float, low_pass: float) -> Tensor:
+    """Return the squared error as eyes weigh it, on the 0..255 scale, [B].
+
+    Plain squared error starves dark scenes and lets flat areas grow blotchy, which people see first.
+
+    Args:
+        x_hat: reconstructions, [B, H, W, 3].
+        x: originals.
+        error: their squared error, [B].
+        dark: share of the error that counts by one over the brightness around each pixel.
+        low_pass: weight of the squared error of means over 8x8 pixels, added.
+    """
+    out = error
+    if dark:
+        around = F.avg_pool2d(_luminance(x), 16, ceil_mode=True)
+        weight = (0.4 / (around.clamp(0, 1) + 0.1)).clamp(0.5, 3.0)
+        squares = F.avg_pool2d((x_hat - x).square().mean(-1)[:, None], 16, ceil_mode=True)
+        out = (1 - dark) * error + dark * (weight * squares).flatten(1).mean(1) * 255.0**2
+    if low_pass:
+        means = F.avg_pool2d((x_hat - x).permute(0, 3, 1, 2), 8)
+        out = out + low_pass * means.square().flatten(1).mean(1) * 255.0**2
+    return out
+
+
+def structural_similarity(x_hat: Tensor, x: Tensor) -> Tensor:
+    """Return MS-SSIM, [B], of pictures [B, H, W, 3] with sides of more than 160 pixels."""
+    from pytorch_msssim import ms_ssim
+
+    pair = (picture.permute(0, 3, 1, 2).float() for picture in (x_hat.clamp(0, 1), x))
+    similarity: Tensor = ms_ssim(*pair, data_range=1.0, size_average=False)
+    return similarity
+
+
+def psnr(error: Tensor) -> Tensor:
+    """Return the peak signal-to-noise ratio, dB, of squared errors on the 0..255 scale."""
+    return 10 * torch.log10(255.0**2 / error.clamp_min(1e-3))
+
+
+def balance(code: Tensor, weights: Sequence[float], *, balanced: bool = True) -> Tensor:
     """Return the factor of each sample's loss, [B]: one over the root of its rate weight.
 
     So all levels train alike. Unbalanced it is 1, as in the published training, where low rates have the larger loss.
     """
-    weight = rate_weight(code)
+    weight = rate_weight(code, weights)
     return weight.rsqrt() if balanced else torch.ones_like(weight)
 
 
-def rate_distortion(bpp: Tensor, error: Tensor, code: Tensor, *, balanced: bool = True) -> Tensor:
+def rate_distortion(
+    bpp: Tensor, error: Tensor, code: Tensor, weights: Sequence[float], *, balanced: bool = True
+) -> Tensor:
     """Return the Lagrangian, [B], times its ``balance``."""
-    return (rate_weight(code) * bpp + DISTORTION_WEIGHT * error) * balance(code, balanced=balanced)
+    lagrangian = rate_weight(code, weights) * bpp + DISTORTION_WEIGHT * error
+    return lagrangian * balance(code, weights, balanced=balanced)
 
 
 def ratio_loss(soft_shares: list[Tensor], share: Tensor) -> Tensor:

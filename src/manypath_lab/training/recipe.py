@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -45,6 +45,26 @@ class LearningRates(_Strict):
     predictors: float = Field(default=5e-3, gt=0, description="the synthesis' predictors, where they learn too")
 
 
+class MuonRates(_Strict):
+    """Muon for the matrices of blocks, hyper-transforms and context; everything else stays with Adam."""
+
+    rate: float = Field(default=1e-3, gt=0, description="step size, in Adam's unit (updates of matched size)")
+    weight_decay: float = Field(default=0.02, ge=0)
+
+
+class Augmentation(_Strict):
+    """Shares of training crops that are changed; a crop may be changed in several ways."""
+
+    shrunk: float = Field(default=0.33, ge=0, le=1, description="shrunk by 1 to 2; those for the top levels always are")
+    transposed: float = Field(default=0.25, ge=0, le=1)
+    darkened: float = Field(default=0.1, ge=0, le=1, description="as at dusk, with noise")
+    written: float = Field(default=0.06, ge=0, le=1, description="with a line of text or a timestamp drawn in")
+    drawn: float = Field(default=0.06, ge=0, le=1, description="drawn pictures in place of photographs")
+    drawn_weight: float = Field(
+        default=0.12, gt=0, description="of a drawn picture in the loss, since its errors are tens of times larger"
+    )
+
+
 class Loss(_Strict):
     """Weights beside the rate-distortion Lagrangian."""
 
@@ -55,6 +75,17 @@ class Loss(_Strict):
     )
     features: str | None = Field(default=None, description=FEATURES)
     balanced: bool = Field(default=True, description=BALANCED)
+    ms_ssim: float = Field(default=0.0, ge=0, description="of 1 - MS-SSIM, in the unit of 0.01 MSE, where a phase asks")
+    ms_ssim_every: int = Field(default=2, ge=1, description="steps between these terms; their weight makes up for it")
+    low_pass: float = Field(
+        default=0.0, ge=0, description="of the squared error of means over 8x8 pixels: eyes see blotches on flat areas"
+    )
+    dark: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the squared error that is weighed by how dark its surroundings are",
+    )
 
 
 class Gan(_Strict):
@@ -73,6 +104,7 @@ class Phase(_Strict):
     crop: int = Field(ge=64, multiple_of=64, description="side of a crop, pixels")
     rate: tuple[float, float] = Field(default=(1.0, 1.0), description="learning-rate factor at its start and end")
     perceptual: bool = Field(default=False, description="whether the perceptual term counts")
+    ms_ssim: bool = Field(default=False, description="whether the MS-SSIM term counts; needs crops of 192 or more")
 
 
 class BaseRecipe(_Strict):
@@ -84,6 +116,10 @@ class BaseRecipe(_Strict):
     clip: float = Field(default=1.0, gt=0, description="largest global gradient norm")
     ema: float = Field(default=0.999, ge=0, lt=1, description="decay of the weights' moving average")
     fractions: float = Field(default=0.5, ge=0, le=1, description="share of samples at a fractional quality")
+    precision: Literal["float32", "bfloat16", "auto"] = Field(
+        default="auto", description="of products: bfloat16 under autocast, or that only where the processor has units"
+    )
+    validate_every: int = Field(default=500, gt=0, description="steps between validations, where pictures are given")
     phases: tuple[Phase, ...] = Field(min_length=1)
 
     @property
@@ -109,6 +145,8 @@ class Recipe(BaseRecipe):
     preset: str = "edge"
     freeze: tuple[str, ...] = Field(default=(), description="parts that stand still: g_a, g_s.coarse, rate ...")
     learning_rates: LearningRates = LearningRates()
+    muon: MuonRates | None = Field(default=None, description="Adam for all where there is none")
+    augmentation: Augmentation | None = Field(default=None, description="plain crops, flipped, where there is none")
     loss: Loss = Loss()
 
 

@@ -56,7 +56,7 @@ class TrainingRun(abc.ABC):
         self.random = np.random.default_rng(recipe.seed)
         self.step = 0
         self.seconds = 0.0
-        self.autocast = device.type == "cuda" or _has_bf16_units()
+        self.autocast = multiplies_bfloat16(recipe.precision, device)
         self.also: dict[str, nn.Module | torch.optim.Optimizer] = {}
         self._recipe = recipe
         self._trained = network
@@ -141,6 +141,8 @@ class TrainingRun(abc.ABC):
             while self.step < self._recipe.steps and (max_seconds is None or last - begun < max_seconds):
                 means = self.train_step()
                 recent.append([means[column] for column in self.columns])
+                if self.step % self._recipe.validate_every == 0 or self.step == self._recipe.steps:
+                    self._validate(board)
                 now = time.monotonic()
                 self.seconds += now - last
                 last = now
@@ -161,8 +163,20 @@ class TrainingRun(abc.ABC):
             if board is not None:
                 board.close()
 
+    def judgement(self) -> Mapping[str, float]:
+        """Return what a validation found, by column; nothing where there is none."""
+        return {}
+
+    def _validate(self, board: Any) -> None:
+        found = self.judgement()
+        if found:
+            self._write("validation.csv", "validation", found, board)
+
     def _report(self, report: Mapping[str, float], board: Any) -> None:
-        file = self.folder / "curves.csv"
+        self._write("curves.csv", "train", report, board)
+
+    def _write(self, name: str, group: str, report: Mapping[str, float], board: Any) -> None:
+        file = self.folder / name
         fresh = not file.exists()
         with file.open("a", newline="") as handle:
             writer = csv.writer(handle)
@@ -170,8 +184,8 @@ class TrainingRun(abc.ABC):
                 writer.writerow(("step", "seconds", *report))
             writer.writerow((self.step, f"{self.seconds:.1f}", *(f"{value:.5f}" for value in report.values())))
         if board is not None:
-            for name, value in report.items():
-                board.add_scalar(f"train/{name}", value, self.step)
+            for column, value in report.items():
+                board.add_scalar(f"{group}/{column}", value, self.step)
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
@@ -190,7 +204,12 @@ def _tensorboard(folder: Path) -> Any:
     return SummaryWriter(str(folder / "tensorboard"))
 
 
-def _has_bf16_units() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; without, autocast is ten times slower than float32."""
+def multiplies_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether a run's products are bfloat16: as its recipe says, or where the device has units for it.
+
+    A CPU without these is ten times slower under autocast than in float32.
+    """
+    if precision != "auto":
+        return precision == "bfloat16"
     check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(check and check())
+    return device.type == "cuda" or bool(check and check())

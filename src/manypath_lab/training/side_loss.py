@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from manypath.errors import ConfigError
 from manypath.multipath.routing import Routing, Trace
 from manypath.quality import LEVELS, QUALITY_CODES, QUALITY_STEPS
-from manypath_lab.training.losses import DISTORTION_WEIGHT, PerceptualTerm, balance, ratio_loss, squared_error
+from manypath_lab.training.losses import DISTORTION_WEIGHT, PerceptualTerm, balance, psnr, ratio_loss, squared_error
 from manypath_lab.training.recipe import SideTask
 from manypath_lab.training.task_networks import Answer
 from manypath_lab.training.teachers import load_task_network
@@ -41,15 +42,17 @@ class SideLossTerms:
     Args:
         task: what the path is for.
         device: where the networks run.
+        rate_weights: the model's, a level each.
 
     Raises:
         ConfigError: the loss asks for a network's answer and there is no network.
     """
 
-    def __init__(self, task: SideTask, device: torch.device) -> None:
+    def __init__(self, task: SideTask, device: torch.device, rate_weights: Sequence[float]) -> None:
         if task.loss.task > 0 and task.network is None:
             raise ConfigError(f"path {task.path!r}: loss.task needs a network; give --network")
         self._of = task
+        self._rate_weights = tuple(rate_weights)
         self._perceptual = PerceptualTerm.on(task.loss.features, device) if task.loss.perceptual > 0 else None
         self._network = None if task.network is None else load_task_network(task.network).to(device)
 
@@ -73,12 +76,13 @@ class SideLossTerms:
         if self._perceptual is not None and step % weights.perceptual_every == 0:
             distance = weights.perceptual_every * self._perceptual(x_hat, x)
         task = self._task(x_hat, x, random)
-        scale = DISTORTION_WEIGHT * balance(code, balanced=weights.balanced)  # as the main model's loss has it
+        scale = DISTORTION_WEIGHT * balance(code, self._rate_weights, balanced=weights.balanced)  # as in the main loss
         loss = (scale * (weights.mse * error + weights.perceptual * distance)).mean() + weights.task * task
         if trace.soft_share:
             loss = loss + weights.ratio * ratio_loss(trace.soft_share, routing.share).mean()
-        psnr = 10 * torch.log10(255.0**2 / error.detach().clamp_min(1e-3)).mean()
-        return SideTerms(loss, float(psnr), float(distance.detach().mean()), float(task.detach()))
+        return SideTerms(
+            loss, float(psnr(error.detach()).mean()), float(distance.detach().mean()), float(task.detach())
+        )
 
     def _task(self, x_hat: Tensor, x: Tensor, random: np.random.Generator) -> Tensor:
         """Return how far the network's answer is from the one on the original, on one random square."""

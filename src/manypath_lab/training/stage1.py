@@ -16,19 +16,32 @@ from manypath.config import ModelConfig
 from manypath.edge.config import EdgeConfig
 from manypath.errors import ConfigError
 from manypath.families import PRESETS, build_network
-from manypath.image import to_image
+from manypath.image import to_image, to_tensor
 from manypath.network import Latents, ModelOutput
 from manypath.quality import LEVELS, QUALITY_CODES, QUALITY_STEPS
 from manypath.tinylic.hyper import HyperSynthesis
 from manypath.tinylic.prior import FactorizedPrior
+from manypath_lab.training.augmented import AugmentedPictures, Crops
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.linear_init import linear_start
-from manypath_lab.training.losses import PerceptualTerm, rate_distortion, ratio_loss, squared_error
+from manypath_lab.training.losses import (
+    DISTORTION_WEIGHT,
+    PerceptualTerm,
+    psnr,
+    rate_distortion,
+    ratio_loss,
+    seen_error,
+    squared_error,
+    structural_similarity,
+)
+from manypath_lab.training.optimisers import make_optimiser
 from manypath_lab.training.rate import RateModel, StepBits
-from manypath_lab.training.recipe import LearningRates, MixRecipe, Recipe
+from manypath_lab.training.recipe import MixRecipe, Recipe
 from manypath_lab.training.run import TrainingRun
+from manypath_lab.training.validation import SHOWN_LEVELS, columns, lagrangian, validate
 
-DECODER = ("model.g_s.", "model.inverse_gain.")  # parameters that change pictures and no bitstream
+DECODER = ("model.g_s.", "model.inverse_gain.", "model.refine.")  # parameters that change pictures and no bitstream
+VALIDATION_SIDE = 256  # pixels
 SETTLE_EVERY = 50  # steps after which the published prior's medians are found anew
 
 
@@ -53,10 +66,10 @@ class TrainingNetwork(nn.Module):
         h_s = self.model.h_s
         return h_s.prior if isinstance(h_s, HyperSynthesis) else None
 
-    def hyper_bits(self, z: Tensor) -> Tensor:
+    def hyper_bits(self, z: Tensor, code: Tensor) -> Tensor:
         """Return bits per sample, [B], of z [B, h, w, K] under uniform noise."""
         if self.prior is None:
-            return self.rate.hyper_bits(z)
+            return self.rate.hyper_bits(z, code)
         return self.prior.bits(z + torch.rand_like(z) - 0.5).flatten(1).sum(1)
 
 
@@ -80,7 +93,9 @@ def kind_of(name: str) -> str:
     if parts[1] == "g_s" and "predictors" in parts:
         return "predictors"
     if parts[1] in ("g_a", "g_s"):
-        return "linear" if parts[2] in ("embed", "merge", "split", "paint") else "transforms"
+        return "linear" if parts[2] in ("embed", "merge", "split", "paint", "detail") else "transforms"
+    if parts[1] == "refine":
+        return "linear"
     return "entropy"
 
 
@@ -98,16 +113,6 @@ def freeze(network: TrainingNetwork, parts: Sequence[str]) -> None:
             raise ConfigError(
                 f"freeze names parts of the model ({have}), parts of these, or rate; got {part!r}"
             ) from err
-
-
-def make_optimizer(network: nn.Module, rates: LearningRates) -> torch.optim.Adam:
-    """Return Adam with one group per kind of parameter, each remembering its base rate."""
-    kinds: dict[str, list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            kinds.setdefault(kind_of(name), []).append(parameter)
-    groups = [{"params": params, "base": getattr(rates, kind), "kind": kind} for kind, params in kinds.items()]
-    return torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.98), fused=True)
 
 
 def draw_codes(random: np.random.Generator, batch: int, fractions: float) -> Tensor:
@@ -163,7 +168,9 @@ class Trainer(TrainingRun):
             parameter.requires_grad and not name.startswith(DECODER)
             for name, parameter in self.network.named_parameters()
         )
-        optimizer = make_optimizer(self.network, recipe.learning_rates)
+        optimizer = make_optimiser(self.network, recipe.learning_rates, recipe.muon, kind_of)
+        self.augmented = AugmentedPictures(pictures, recipe.augmentation) if recipe.augmentation else None
+        self.held_out: list[Tensor] = []
         super().__init__(recipe, folder, self.network, optimizer, torch.device(device))
         self.perceptual = PerceptualTerm.on(recipe.loss.features, self.device) if self._wants_perceptual() else None
 
@@ -174,23 +181,48 @@ class Trainer(TrainingRun):
         """Take one optimiser step."""
         made = self.forward_pass()
         norm = self.descend(made.loss.mean())
-        psnr = 10 * torch.log10(255.0**2 / made.error.detach().clamp_min(1e-3)).mean()
-        means = (float(made.loss.detach().mean()), float(made.bpp.detach().mean()), float(psnr), norm)
+        decibels = psnr(made.error.detach()).mean()
+        means = (float(made.loss.detach().mean()), float(made.bpp.detach().mean()), float(decibels), norm)
         return dict(zip(self.columns, means, strict=True))
 
     def forward_pass(self) -> Pass:
         """Draw pictures and a quality for each, code them in both directions, and judge the result."""
         phase, _ = self.recipe.at(self.step)
         self.settle()
-        x = self.pictures.crops(self.random, phase.batch, phase.crop).to(self.device)
-        code = draw_codes(self.random, phase.batch, self.recipe.fractions).to(self.device)
+        code = draw_codes(self.random, phase.batch, self.recipe.fractions)
+        crops = self.crops(code, phase.crop)
+        x, code = crops.x.to(self.device), code.to(self.device)
         bits = StepBits(self.network.rate)
         model = self.network.model
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             with torch.set_grad_enabled(self.stream_learns):
                 made = model.latents(x, code, bits, noise=1.0 if self.stream_learns else 0.0)
             x_hat = model.g_s(model.shared_tokens(made.y_hat, code), code, None).float()
-        return Pass(x, code, x_hat, made.y_hat, *self.main_loss(x_hat, x, code, bits, made))
+        weight = crops.weight.to(self.device)
+        return Pass(x, code, x_hat, made.y_hat, *self.main_loss(x_hat, x, code, bits, made, weight=weight))
+
+    def crops(self, code: Tensor, side: int) -> Crops:
+        """Return a picture a quality code, int64 [B]."""
+        if self.augmented is not None:
+            return self.augmented.crops(self.random, code, side)
+        return Crops(self.pictures.crops(self.random, len(code), side), torch.ones(len(code)))
+
+    def hold_out(self, folder: Path) -> None:
+        """Validate on the pictures below a folder, the middle 256x256 pixels of each; training never sees them."""
+        pictures = PictureSet(folder, VALIDATION_SIDE, quiet=True).pictures
+        for picture in pictures:
+            top, left = ((side - VALIDATION_SIDE) // 2 for side in picture.shape[:2])
+            crop = np.ascontiguousarray(picture[top : top + VALIDATION_SIDE, left : left + VALIDATION_SIDE])
+            self.held_out.append(to_tensor(crop).to(self.device))
+
+    def judgement(self) -> Mapping[str, float]:
+        """Return rate and distortion of the averaged network on what was held out."""
+        network = cast("TrainingNetwork", self.average.module)
+        if not self.held_out or network.prior is not None:
+            return {}
+        points = validate(network.model, network.rate, self.held_out, autocast=self.autocast)
+        total = lagrangian(points, SHOWN_LEVELS, network.model.config.rate_weights)
+        return dict(zip(columns(), (total, *(x for point in points for x in (point.bpp, point.psnr))), strict=True))
 
     def settle(self) -> None:
         """Bring the prior's medians to where its distribution has moved, every so often."""
@@ -199,23 +231,41 @@ class Trainer(TrainingRun):
             prior.settle()
 
     def main_loss(
-        self, x_hat: Tensor, x: Tensor, code: Tensor, bits: StepBits, made: Latents | ModelOutput
+        self,
+        x_hat: Tensor,
+        x: Tensor,
+        code: Tensor,
+        bits: StepBits,
+        made: Latents | ModelOutput,
+        *,
+        weight: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return, [B] each, the main path's loss, its rate in bits per pixel and its squared error."""
+        """Return, [B] each, the main path's loss, its rate in bits per pixel and its squared error.
+
+        Samples of a ``weight`` below 1 are drawn: MS-SSIM, whose slope on flat areas has no bound, is not for them.
+        """
         phase, _ = self.recipe.at(self.step)
         with torch.set_grad_enabled(self.stream_learns):
-            bpp = (bits.bits + self.network.hyper_bits(made.z)) / phase.crop**2
+            bpp = (bits.bits + self.network.hyper_bits(made.z, code)) / phase.crop**2
         error = squared_error(x_hat, x)
-        distortion = error
-        weights = self.recipe.loss
+        weights, table = self.recipe.loss, self.network.model.config.rate_weights
+        distortion = seen_error(x_hat, x, error, weights.dark, weights.low_pass)
+        if phase.ms_ssim and weights.ms_ssim and self.step % weights.ms_ssim_every == 0:
+            dissimilarity = 1.0 - structural_similarity(x_hat, x)
+            if weight is not None:
+                dissimilarity = dissimilarity * (weight >= 1.0)
+            distortion = distortion + weights.ms_ssim * weights.ms_ssim_every / DISTORTION_WEIGHT * dissimilarity
         if phase.perceptual and self.perceptual is not None and self.step % weights.perceptual_every == 0:
             distance = self.perceptual(x_hat, x)
-            distortion = error + weights.perceptual * weights.perceptual_every * distance
-        if not self.stream_learns:
-            return rate_distortion(torch.zeros_like(bpp), distortion, code, balanced=weights.balanced), bpp, error
-        share = self.network.model.analysis_routing(code, exact=False).share
-        ratio = weights.ratio * ratio_loss(made.trace.soft_share, share)
-        return rate_distortion(bpp, distortion, code, balanced=weights.balanced) + ratio, bpp, error
+            distortion = distortion + weights.perceptual * weights.perceptual_every * distance
+        paid = bpp if self.stream_learns else torch.zeros_like(bpp)
+        loss = rate_distortion(paid, distortion, code, table, balanced=weights.balanced)
+        if weight is not None:
+            loss = loss * weight
+        if self.stream_learns:
+            share = self.network.model.analysis_routing(code, exact=False).share
+            loss = loss + weights.ratio * ratio_loss(made.trace.soft_share, share)
+        return loss, bpp, error
 
     @torch.no_grad()
     def sample(self) -> None:

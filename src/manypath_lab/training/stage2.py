@@ -90,7 +90,7 @@ class SideTrainer(TrainingRun):
     def __init__(
         self, recipe: SideRecipe, start: sides.ModelFile, pictures: PictureSet, folder: Path, device: str = "cpu"
     ) -> None:
-        self.terms = SideLossTerms(recipe, torch.device(device))
+        self.terms = SideLossTerms(recipe, torch.device(device), start.config.rate_weights)
         self.recipe = recipe
         self.pictures = pictures
         torch.manual_seed(recipe.seed)

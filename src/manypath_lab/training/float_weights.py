@@ -1,0 +1,67 @@
+"""Where a main model's training starts from: the float weights of a file, every tensor accounted for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from manypath.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from manypath_lab.training.stage1 import Trainer, TrainingNetwork
+
+PRIOR = "rate.hyper."  # the hyper-latent's factorised prior, one row a channel and level
+COMPUTED = ("_offset", "_quantized_cdf", "_cdf_length", "scale_table")  # buffers that no training reads
+
+
+def _is_learned(name: str) -> bool:
+    return not name.endswith(COMPUTED)
+
+
+def save_weights(network: TrainingNetwork) -> bytes:
+    """Return the float weights of a training network as a safetensors file, to be initialised from again."""
+    tensors = {
+        key: value.detach().cpu().contiguous() for key, value in network.state_dict().items() if _is_learned(key)
+    }
+    return save(tensors, metadata={"config": network.model.config.to_json()})
+
+
+def fitted(network: TrainingNetwork, file: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file in the shapes of a network.
+
+    A prior of one set of tables is given to every level of a network that has one a level.
+
+    Raises:
+        CheckpointError: not a safetensors file, or a tensor is missing, left over or of another shape.
+    """
+    try:
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as err:
+        raise CheckpointError(f"{file}: not a safetensors file of float weights: {err}") from err
+    expected = {key: value for key, value in network.state_dict().items() if _is_learned(key)}
+    missing, unknown = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
+    if missing or unknown:
+        raise CheckpointError(
+            f"{file} does not fit the preset {network.model.config.name!r}: "
+            f"missing {sorted(missing)[:3]}, unknown {sorted(unknown)[:3]}"
+        )
+    for name, value in expected.items():
+        tensor = tensors[name]
+        if name.startswith(PRIOR) and tensor.shape != value.shape and tensor.dim() == value.dim():
+            times = value.shape[0] // max(1, tensor.shape[0])
+            tensors[name] = tensor = tensor.repeat(times, *(1,) * (tensor.dim() - 1))
+        if tensor.shape != value.shape:
+            raise CheckpointError(f"{file}: {name} has the shape {list(tensor.shape)}, expected {list(value.shape)}")
+    return tensors
+
+
+def initialise(trainer: Trainer, file: Path) -> None:
+    """Give a trainer the weights of a file; see ``fitted`` for what is refused."""
+    tensors = fitted(trainer.network, file)
+    trainer.network.load_state_dict(tensors, strict=False)
+    average = trainer.average.module
+    average.load_state_dict(tensors, strict=False)
