@@ -110,7 +110,7 @@ def read_picture(data: bytes, *, background: str | None = None, max_pixels: int 
         BackgroundError: the background is no colour.
     """
     colour = None if background is None else background_colour(background)
-    parts = _dissect(data, max_pixels)
+    parts = dissect(data, max_pixels)
     picture = _load(parts)
     if parts.kind == "JPEG" and not parts.ended:
         _check_last_scan(parts, picture)
@@ -128,7 +128,7 @@ def read_indexes(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Samples:
         SamplesError: it has colours.
         PictureError: see ``read_picture``.
     """
-    picture = _load(_dissect(data, max_pixels))
+    picture = _load(dissect(data, max_pixels))
     if picture.mode not in ("L", "P", "1"):
         raise SamplesError(f"a mask is a grey or palette picture, got samples of kind {picture.mode}")
     with _library():
@@ -147,7 +147,12 @@ def stored_size(data: bytes) -> Size:
     return size
 
 
-def _dissect(data: bytes, max_pixels: int) -> Parts:
+def dissect(data: bytes, max_pixels: int = MAX_PIXELS) -> Parts:
+    """Return the parts of a picture file, its metadata among them, without decoding it.
+
+    Raises:
+        PictureError: its format, header or size is refused; see ``read_picture``.
+    """
     data = _bytes(data)
     how = _format(data)
     check_size(Size(*how.stored_size(data)), max_pixels)

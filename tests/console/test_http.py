@@ -16,9 +16,11 @@ import pytest
 from PIL import Image
 
 from manypath.codec import Codec
+from manypath_pictures.reader import read_picture
 from manypath_services.console import choices as console_choices
 from manypath_services.console import pages
 from tests.console.conftest import MODEL
+from tests.pictures.files import orientation_entry, saved, scene, segment, tiff, with_segments
 from tests.services.serving import Running, photo
 
 PHOTO = "photo-cat"
@@ -210,9 +212,20 @@ def test_what_is_no_form_is_refused(http: httpx.Client) -> None:
 
 def test_a_picture_of_other_samples_than_the_encoder_takes_is_refused_in_its_words(http: httpx.Client) -> None:
     clear = np.zeros((32, 32, 4), np.uint8)
-    answer = http.get("/view", params={"picture": upload_id(http, file_of(clear))})
-    assert answer.status_code == 422
+    answer = upload(http, file_of(clear))
+    assert answer.status_code == 415
     assert "transparent" in answer.text
+
+
+def test_what_the_encoder_reads_the_console_reads(http: httpx.Client) -> None:
+    """A JPEG whose resolution is a text, turned, without its end marker; and a file that no browser shows."""
+    odd = tiff([(0x011A, 2, 4, b"odd\0"), orientation_entry(6)])
+    turned = with_segments(saved(scene(), "JPEG"), segment(0xE1, b"Exif\0\0" + odd))[:-2]
+    for file in (turned, saved(scene(), "PPM")):
+        picture = upload_id(http, file)
+        shown = http.get(f"/pictures/{picture}/original")
+        assert shown.headers["content-type"] == "image/png"
+        np.testing.assert_array_equal(pixels_of(shown.content), read_picture(file))
 
 
 @pytest.mark.parametrize(

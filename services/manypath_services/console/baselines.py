@@ -115,6 +115,6 @@ def write(pixels: Pixels, codec: str, quality: int) -> Baseline:
     """Write uint8 [H, W, 3] in a format and measure it; runs in a process of the pool."""
     file = io.BytesIO()
     PillowImage.fromarray(pixels).save(file, codec.upper(), quality=quality, **_OPTIONS[codec])
-    with PillowImage.open(io.BytesIO(file.getvalue())) as opened:
+    with PillowImage.open(io.BytesIO(file.getvalue())) as opened:  # AVIF among them, which the encoder does not read
         again = np.asarray(opened.convert("RGB"))
     return Baseline(codec, quality, file.getvalue(), psnr(pixels, again))

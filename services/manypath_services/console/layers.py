@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as PillowImage
 
 from manypath_api.v1 import codec_pb2 as pb
+from manypath_pictures.reader import read_indexes
 from manypath_services.console.choices import Choices
 from manypath_services.console.gallery import KeptPicture
 from manypath_services.console.pages import Parts
@@ -81,8 +80,7 @@ def _boxes_layer(boxes: Sequence[pb.Box], picture: KeptPicture) -> str:
 
 def _score_layer(file: bytes, picture: KeptPicture) -> bytes:
     """Return scores by rank: which tokens take the side path is decided by their order, not by their distance."""
-    with PillowImage.open(io.BytesIO(file), formats=("PNG",)) as opened:
-        scores = np.asarray(opened.convert("L"))
+    scores = read_indexes(file)
     below = np.cumsum(np.bincount(scores.ravel(), minlength=256)).astype(np.float32) / scores.size
     return heat_layer(_enlarged(below[scores], _SCORE_PIXELS, picture))
 

@@ -8,17 +8,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
-from PIL import ImageOps
 
+from manypath_pictures.errors import PictureError, PictureLimitError
+from manypath_pictures.orientation import UPRIGHT, orientation
+from manypath_pictures.reader import MAX_SIDE, dissect, read_indexes, read_picture
+from manypath_pictures.writer import FAST, write_png
 from manypath_services.console.problems import ProblemError
 
 Pixels = npt.NDArray[np.uint8]
 
 FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-_ORIENTATION = 0x0112  # EXIF
-_MAX_SIDE = 16384  # pixels; the bitstream's limit
-
-PillowImage.MAX_IMAGE_PIXELS = None  # Pillow only warns at its limit; ours is an error, and comes first
+"""What a browser shows, with its media type."""
 
 
 class Upload(NamedTuple):
@@ -38,52 +38,43 @@ class Upload(NamedTuple):
 def read_upload(file: bytes, max_pixels: int) -> Upload:
     """Decode a file.
 
-    A browser turns a picture by its EXIF and converts its colours by its profile; the codec does the first alone. Where
-    that matters the browser gets the pixels that the encoder saw.
+    A browser that is given the file itself may turn it and convert its colours a little otherwise than we do: where it
+    would have to, it gets the pixels that the encoder saw.
 
     Raises:
-        ProblemError: it is no JPEG, PNG or WebP, is damaged or too large.
+        ProblemError: it is no picture that the encoder reads, is damaged or too large.
     """
     try:
-        with PillowImage.open(io.BytesIO(file), formats=tuple(FORMATS)) as opened:
-            width, height = opened.size
-            if width * height > max_pixels or max(width, height) > _MAX_SIDE:
-                raise ProblemError(
-                    f"The picture has {width} × {height} pixels, which is too many.",
-                    cure=f"Send one of at most {max_pixels:,} pixels, no side longer than {_MAX_SIDE:,}.",
-                    status=413,
-                )
-            opened.load()
-            profile = "icc_profile" in opened.info
-            turned = opened.getexif().get(_ORIENTATION, 1) != 1
-            upright = ImageOps.exif_transpose(opened) if turned else opened
-            pixels = np.array(upright.convert("RGB"))
-            media_type = FORMATS[str(opened.format)] if opened.format in FORMATS else FORMATS["JPEG"]
-    except ProblemError:
-        raise
-    except Exception as err:  # whatever Pillow raises, the file is at fault
+        parts = dissect(file, max_pixels)
+        pixels = read_picture(file, max_pixels=max_pixels)
+    except PictureLimitError as err:
+        raise ProblemError(
+            "This picture is too large.",
+            cure=f"Send one of at most {max_pixels:,} pixels, no side longer than {MAX_SIDE:,}.",
+            detail=str(err)[:200],
+            status=413,
+        ) from err
+    except PictureError as err:
         raise ProblemError(
             "This file is not a picture that can be read.",
-            cure="Send a JPEG, PNG or WebP of 8 bits a sample.",
+            cure="Send a JPEG, PNG, WebP, BMP or PPM of 8 bits a sample.",
             detail=str(err)[:200],
             status=415,
         ) from err
-    if profile or turned:
-        return Upload(pixels, png_file(pixels), FORMATS["PNG"])
-    return Upload(pixels, file, media_type)
+    as_it_is = not parts.profile and parts.ended and orientation(parts.exif, parts.xmp) == UPRIGHT
+    if as_it_is and parts.kind in FORMATS:
+        return Upload(pixels, file, FORMATS[parts.kind])
+    return Upload(pixels, png_file(pixels), FORMATS["PNG"])
 
 
 def png_file(samples: Pixels) -> bytes:
     """Return uint8 [H, W, 3] or [H, W] as a PNG file."""
-    file = io.BytesIO()
-    PillowImage.fromarray(samples).save(file, "PNG", compress_level=1)  # a fifth of the default's time
-    return file.getvalue()
+    return write_png(samples, level=FAST)
 
 
 def read_png(file: bytes) -> Pixels:
     """Return uint8 [H, W, 3] of a file that one of our services wrote."""
-    with PillowImage.open(io.BytesIO(file), formats=("PNG",)) as opened:
-        return np.asarray(opened.convert("RGB"))
+    return read_picture(file)
 
 
 def psnr(pixels: Pixels, other: Pixels) -> float:
@@ -106,8 +97,7 @@ def mask_layer(mask: bytes, colours: dict[int, int]) -> bytes:
         mask: PNG, 8-bit grey: a sample is the index of a class.
         colours: of the classes, 0xRRGGBB; a class that is not among them stays clear.
     """
-    with PillowImage.open(io.BytesIO(mask), formats=("PNG",)) as opened:
-        layer = PillowImage.fromarray(np.asarray(opened.convert("L")), "P")
+    layer = PillowImage.fromarray(read_indexes(mask), "P")
     palette, opacity = bytearray(768), bytearray(256)
     for index, colour in colours.items():
         palette[3 * index : 3 * index + 3] = colour.to_bytes(3)
