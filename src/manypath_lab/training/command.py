@@ -100,6 +100,8 @@ def _mix(recipe: MixRecipe, pictures: PictureSet, args: argparse.Namespace) -> M
     trainer = MixTrainer(recipe, pictures, args.output, args.device, own)
     if args.begin:
         trainer.begin_at(args.begin, args.start)
+    if args.validate:
+        trainer.hold_out(args.validate)
     return trainer
 
 

@@ -74,6 +74,9 @@ class MixTrainer(Trainer):
 
     def train_step(self) -> Mapping[str, float]:
         """Take one optimiser step."""
+        if self.mix.plain and self.random.random() < self.mix.plain:
+            plain = super().train_step()
+            return {column: plain.get(column, float("nan")) for column in self.columns}
         phase, _ = self.recipe.at(self.step)
         self.settle()
         task: MixTask = self.mix.tasks[self.random.choice(len(self._chances), p=self._chances)]

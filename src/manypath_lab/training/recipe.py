@@ -179,6 +179,9 @@ class SideTask(_Strict):
         default=None,
         description="classifier, segmenter, detector, an ONNX file or module:factory; needed by the task's term",
     )
+    also: tuple[str, ...] = Field(
+        default=(), description="more networks of the task, one drawn a step: what several agree on serves others too"
+    )
     all_side: float = Field(default=0.5, ge=0, le=1, description="share of steps at task_share 1")
     noise: float = Field(default=0.3, ge=0, description="of the predictors' exploration; 1 is the published scale")
     zoom_out: float = Field(default=1.0, ge=1, description="pictures are shrunk by up to this factor before cropping")
@@ -213,8 +216,11 @@ class MixTask(SideTask):
 class MixRecipe(Recipe):
     """How a whole model is tuned for a mix of tasks: what all paths share, and the paths.
 
-    Every step has the main model's loss and, times ``tasks_weight``, one path's.
+    Every step has the main model's loss and, times ``tasks_weight``, one path's; or the main model's alone, on
+    augmented crops.
     """
+
+    plain: float = Field(default=0.0, ge=0, lt=1, description="share of steps with the main model's loss alone")
 
     tasks: tuple[MixTask, ...] = Field(min_length=1)
     tasks_weight: float = Field(gt=0, description="of a path's loss beside the main model's")

@@ -148,7 +148,7 @@ class TrainingRun(abc.ABC):
                 last = now
                 progress.update()
                 if self.step % report_every == 0:
-                    report = dict(zip(self.columns, np.mean(recent, axis=0).tolist(), strict=True))
+                    report = dict(zip(self.columns, np.nanmean(recent, axis=0).tolist(), strict=True))
                     recent.clear()
                     progress.set_postfix({column: f"{value:.3f}" for column, value in report.items()})
                     self._report(report, board)

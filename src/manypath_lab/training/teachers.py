@@ -11,7 +11,10 @@ from manypath_lab.training.task_networks import TaskNetwork
 
 
 def load_task_network(name: str) -> TaskNetwork:
-    """Return ``classifier``, ``segmenter``, ``detector``, a network from an ONNX file, or ``module:factory``'s.
+    """Return a network of the project's, one from an ONNX file, or a factory's.
+
+    The project's are ``classifier`` (``classifier-lite1`` and so on for the larger ones), ``segmenter`` and
+    ``detector``; a file ends in ``.onnx``; a factory is written ``module:factory``.
 
     A factory takes nothing and returns a torch module on float32 [B, 3, H, W] in [0, 1]; if that is a ``TaskNetwork``,
     its own ``distance`` is taken. An ONNX file's input may be
@@ -20,10 +23,10 @@ def load_task_network(name: str) -> TaskNetwork:
     Raises:
         ConfigError: there is no such network, or it cannot be used; the message says what to do.
     """
-    if name == "classifier":
+    if name.partition("-")[0] == "classifier":
         from manypath_lab.classifier.networks import load_network
 
-        return TaskNetwork(load_network(), mean=0.5, scale=0.5)
+        return TaskNetwork(load_network(name.partition("-")[2] or "lite0"), mean=0.5, scale=0.5)
     if name == "segmenter":
         from manypath_lab.segmenter.weights import load_segmenter
 
