@@ -183,7 +183,7 @@ class Trainer(TrainingRun):
         norm = self.descend(made.loss.mean())
         decibels = psnr(made.error.detach()).mean()
         means = (float(made.loss.detach().mean()), float(made.bpp.detach().mean()), float(decibels), norm)
-        return dict(zip(self.columns, means, strict=True))
+        return dict(zip(Trainer.columns, means, strict=True))
 
     def forward_pass(self) -> Pass:
         """Draw pictures and a quality for each, code them in both directions, and judge the result."""
