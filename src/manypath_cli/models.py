@@ -69,6 +69,9 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="RUN=SHARE",
         help="take this share of the weights from another run, one that this run began at: runs/stage1=0.7",
     )
+    export.add_argument(
+        "--floats", action="store_true", help="the float weights, to train on from with `lab train --init`; not a model"
+    )
     export.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
     export.set_defaults(func=export_model)
 
@@ -159,10 +162,14 @@ def export_model(args: argparse.Namespace) -> int:
     """
     from pathlib import Path
 
-    from manypath_lab.training.export import export_run
+    from manypath_lab.training.export import export_run, load_average
 
     output = _new_file(args)
     run = Path(args.run)
+    if args.floats:
+        from manypath_lab.training.float_weights import save_weights
+
+        return _write(output, save_weights(load_average(run)[0]))
     if (run / "start.json").exists():
         from manypath_lab.training import sides
         from manypath_lab.training.stage2 import export_side

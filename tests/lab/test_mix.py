@@ -1,5 +1,6 @@
 """Tuning a whole model for a mix of tasks: everything learns, one stream serves all paths, a run begins at others."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,24 @@ def test_a_mix_is_blended_with_the_run_that_it_began_at(begun: Path, photos: Pic
     assert main(["models", "export", str(tmp_path), "--blend", str(begun), "-f", "-o", str(file)]) != 0
     with pytest.raises(CheckpointError, match="0 to 1"):
         blend(network, begun, 1.5)
+
+
+def test_plain_steps_have_the_main_models_loss_alone(begun: Path, pictures: PictureSet, tmp_path: Path) -> None:
+    trainer = MixTrainer(RECIPE.model_copy(update={"plain": 0.999}), pictures, tmp_path)
+    trainer.begin_at(begun)
+    sides = {key: value.clone() for key, value in trainer.network.state_dict().items() if "side_mlps.mse" in key}
+    steps = [trainer.train_step() for _ in range(2)]
+    assert all(math.isnan(step["task"]) and step["bpp"] > 0 for step in steps)
+    assert all(torch.equal(trainer.network.state_dict()[key], value) for key, value in sides.items())
+
+
+def test_several_teachers_of_a_task_take_turns(begun: Path, pictures: PictureSet, tmp_path: Path) -> None:
+    task = TASKS[1].model_copy(update={"also": ("tests.lab.test_sides:brightness_network",)})
+    trainer = MixTrainer(RECIPE.model_copy(update={"tasks": (task,)}), pictures, tmp_path)
+    trainer.begin_at(begun)
+    asked: list[int] = []
+    for number, network in enumerate(trainer.terms["brightness"].networks):
+        network.register_forward_hook(lambda *_, number=number: asked.append(number))
+    for _ in range(8):
+        trainer.train_step()
+    assert set(asked) == {0, 1}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import csv
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -148,7 +149,7 @@ class TrainingRun(abc.ABC):
                 last = now
                 progress.update()
                 if self.step % report_every == 0:
-                    report = dict(zip(self.columns, np.nanmean(recent, axis=0).tolist(), strict=True))
+                    report = dict(zip(self.columns, map(_mean, zip(*recent, strict=True)), strict=True))
                     recent.clear()
                     progress.set_postfix({column: f"{value:.3f}" for column, value in report.items()})
                     self._report(report, board)
@@ -186,6 +187,12 @@ class TrainingRun(abc.ABC):
         if board is not None:
             for column, value in report.items():
                 board.add_scalar(f"{group}/{column}", value, self.step)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean of what is a number; not every step has every column."""
+    numbers = [value for value in values if not math.isnan(value)]
+    return sum(numbers) / len(numbers) if numbers else math.nan
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ class SideLossTerms:
         self._rate_weights = tuple(rate_weights)
         self._perceptual = PerceptualTerm.on(task.loss.features, device) if task.loss.perceptual > 0 else None
         names = () if task.network is None else (task.network, *task.also)
-        self._networks = [load_task_network(name).to(device) for name in names]
+        self.networks = [load_task_network(name).to(device) for name in names]
 
     def routing(self, random: np.random.Generator, batch: int, fractions: float, device: torch.device) -> Routing:
         """Draw how a step routes: all tokens on the side, or a share per sample: a level, or any."""
@@ -87,9 +87,9 @@ class SideLossTerms:
 
     def _task(self, x_hat: Tensor, x: Tensor, random: np.random.Generator) -> Tensor:
         """Return how far the network's answer is from the one on the original, on one random square."""
-        if not self._networks or self._of.loss.task == 0:
+        if not self.networks or self._of.loss.task == 0:
             return x.new_zeros(())
-        network = self._networks[random.integers(len(self._networks))] if len(self._networks) > 1 else self._networks[0]
+        network = self.networks[random.integers(len(self.networks))] if len(self.networks) > 1 else self.networks[0]
         low, high = self._of.input_share
         side = round(x.shape[1] * float(random.uniform(low, high)))
         top, left = random.integers(0, x.shape[1] - side + 1, 2)
