@@ -22,7 +22,7 @@ SURE = 0.2
 """Score, of a cell's best class on the original, from which the cell's box counts."""
 FLOOR_CELLS = 4.0
 """Added to the cells that a picture's sum is divided by: one without objects must not count more than one with."""
-BINS_WEIGHT, NECK_WEIGHT = 0.5, 0.3
+BINS_WEIGHT, NECK_WEIGHT = 0.5, 1.0
 """Beside the scores' distance; each of the three is a root, and they are of like size at low rates."""
 _FLOOR = 1e-3  # below which a divergence counts as noise, as for every other network's answer
 
