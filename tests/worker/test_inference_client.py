@@ -96,12 +96,21 @@ def test_readiness_is_the_models(serve: Serve) -> None:
         (np.zeros((0, 4, 3), np.uint8), 1, r"image is uint8 \[0, 4, 3\]"),
         (np.zeros((4, 4, 3), np.float32), 1, "image is float32"),
         (np.zeros((4, 4, 3), np.uint8), 0, "top_k must be at least 1, got 0"),
-        (np.zeros((5000, 5000, 3), np.uint8), 1, "needs 75000000 bytes, a message holds 67108864"),
     ],
 )
 def test_what_is_no_picture_is_refused_before_it_is_sent(serve: Serve, image: Any, top_k: int, message: str) -> None:
     with pytest.raises(InferenceError, match=message):
         on_client(serve, "colours", lambda client: client.classify(image, top_k))
+
+
+def test_a_picture_that_fits_no_message_is_shrunk_for_a_classifier_and_refused_for_an_unknown_model(
+    serve: Serve,
+) -> None:
+    large = plain((0, 102, 51), 5000, 5000)
+    labels = on_client(serve, "colours", lambda client: client.classify(large, 1))
+    assert labels == [Label(1, "green", pytest.approx(0.4, abs=0.01))]
+    with pytest.raises(InferenceError, match="needs 75000000 bytes, a message holds 67108864"):
+        on_client(serve, "colours", lambda client: client.infer(large))
 
 
 def test_a_model_that_is_not_there_is_an_error_with_the_servers_reason(serve: Serve) -> None:

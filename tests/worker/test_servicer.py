@@ -268,7 +268,7 @@ def test_more_requests_than_may_wait_are_shed_and_the_others_are_answered(serve:
 
     answers = on_worker(serve, ask, folder=tmp_path, queue_limit=2)
     shed = [answer for answer in answers if isinstance(answer, grpc.aio.AioRpcError)]
-    assert len(shed) == 12 - 1 - 2
+    assert 12 - len(shed) in (2, 3)  # two wait, and one is run if the thread has begun
     assert {answer.code() for answer in shed} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
     pushbacks = [int(dict(answer.trailing_metadata())["grpc-retry-pushback-ms"]) for answer in shed]
     assert min(pushbacks) >= 200

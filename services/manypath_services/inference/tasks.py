@@ -29,6 +29,8 @@ CLASS_NAMES, CLASS_COLOURS = "class_names", "class_colours"
 """Parameters of a mask that our worker sends: JSON lists by class index, colours as "#rrggbb"."""
 _SCORES = ("FP32", "FP16", "FP64")
 _INDEXES = ("UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "UINT32", "UINT64")
+CLASSIFIER_SIDE = 1024
+"""Pixels of the longest side that a classifier of any size is given."""
 _MOST_LABELS = 2**20  # classes of a classifier
 _LONGEST_NAME = 256  # characters of a class's name
 _LONGEST_LINE = 1024  # bytes of "score:index:label"
@@ -129,10 +131,12 @@ class Classify(NamedTuple):
     Attributes:
         top_k: how many, at least 1.
         names: by class index, for servers that do not send them.
+        longest_side: of what is sent to a model of any size, in pixels; it looks at few more than 200.
     """
 
     top_k: int
     names: tuple[str, ...] = ()
+    longest_side: int = CLASSIFIER_SIDE
 
     def outputs(self, outputs: Sequence[Metadata]) -> Sequence[str]:
         """Return the first output of floats."""
@@ -142,8 +146,8 @@ class Classify(NamedTuple):
         return scores[:1]
 
     def tensor(self, picture: PictureInput, image: Image) -> Array:
-        """Return the picture's middle where the model has a size."""
-        return picture.prepare(image)
+        """Return the picture's middle where the model has a size, else the picture, shrunk where it is large."""
+        return picture.prepare(image) if picture.size is not None else picture.prepare_whole(image, self.longest_side)
 
     def mark(self, asked: Asked) -> None:
         """Ask for names, as Triton and our worker send them."""

@@ -39,7 +39,7 @@ class WorkerSettings(ServiceSettings):
     only: tuple[str, ...] = Field((), description="Models of it that are served, as a JSON list; empty is all.")
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where onnxruntime computes.")
     max_elements: int = Field(
-        3 * 2**24, ge=1, description="Most elements of a request's inputs; three for each pixel of a picture."
+        3 * 2**22, ge=1, description="Most elements of a request's inputs; three for each pixel of a picture."
     )
     max_side: int = Field(16384, ge=1, description="Longest axis of an input behind its first, in elements.")
     inference_seconds: float = Field(30.0, gt=0, le=3600, description="Longest run of a network; it is then ended.")
