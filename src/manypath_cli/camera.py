@@ -34,6 +34,7 @@ examples:
   manypath camera --demo --uplink cloud.example:50052         shipped photos as a camera
   manypath camera --source rtsp://user:password@10.0.0.5/stream1 --every 2 --daily-quota 200MB --task classification
   manypath camera --source http://10.0.0.5/snapshot.jpg --on-change 0.02 --quality 3
+  manypath camera --source http://10.0.0.5/snapshot.jpg --object person     (manypath lab detector install, once)
   manypath camera --source /srv/ftp/gate --after delete       every picture that comes into a folder
   manypath camera cameras.yaml --spool /var/lib/manypath/camera
 
@@ -46,6 +47,7 @@ a file of cameras:
       source: rtsp://user:password@10.0.0.5/stream1
       every: 2
       on_change: 0.02
+      objects: {classes: [person, dog], min_score: 0.4, linger: 5}   # only frames that show one, and 5 s after
       masks: [[[0, 0], [0.3, 0], [0.3, 0.25], [0, 0.25]]]    # the neighbour's window stays here
     yard: {source: http://10.0.0.6/snapshot.jpg, every: 10, rate: {quality: 5}}
 """
@@ -69,6 +71,13 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     one.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="between two frames (default: 1)")
     one.add_argument(
         "--on-change", type=float, default=0.0, metavar="SHARE", help="of the picture that must have changed"
+    )
+    one.add_argument(
+        "--object",
+        action="append",
+        default=[],
+        metavar="CLASS",
+        help="send only frames that show it, as a detector on this machine sees them: person, car, dog ...; repeatable",
     )
     one.add_argument("--after", choices=("keep", "delete"), default="keep", help="what becomes of a folder's files")
     one.add_argument("--task", action="append", default=[], metavar="NAME", help="asked about each frame; repeatable")
@@ -137,6 +146,7 @@ def _configuration(args: argparse.Namespace) -> tuple[Configuration, WatchedFile
         "every": args.every,
         "on_change": args.on_change,
         "after": args.after,
+        "objects": {"classes": args.object} if args.object else None,
     }
     whole = {"rate": chosen, "tasks": args.task, "pictures": args.path, "cameras": {args.name: one}}
     from pydantic import ValidationError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from manypath_camera.camera import Outcome
 from manypath_camera.configuration import read_configuration
 from manypath_camera.errors import ConfigurationError
 from manypath_camera.objects import EdgeDetector, ObjectFilter, Wish
+from manypath_cli.camera import _configuration, add_parser
 from manypath_lab.detector.export import export_detector
 from tests.camera.waiting import wait_for
 from tests.detector.conftest import REFERENCE
@@ -109,6 +111,17 @@ cameras:
         assert client.spool.items == 2
     finally:
         client.close()
+
+
+def test_the_command_line_names_objects_of_its_one_camera() -> None:
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    given = parser.parse_args(["camera", "--source", "frames", "--object", "person", "--object", "dog"])
+    configuration, watched = _configuration(given)
+    objects = configuration.cameras["camera"].objects
+    assert watched is None
+    assert objects is not None
+    assert objects.classes == ("person", "dog")
 
 
 def test_objects_without_a_class_are_refused_with_the_place_in_the_file() -> None:
