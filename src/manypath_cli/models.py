@@ -162,6 +162,7 @@ def export_model(args: argparse.Namespace) -> int:
     """
     from pathlib import Path
 
+    from manypath_cli.jobs import Job
     from manypath_lab.training.export import export_run, load_average
 
     output = _new_file(args)
@@ -169,7 +170,12 @@ def export_model(args: argparse.Namespace) -> int:
     if args.floats:
         from manypath_lab.training.float_weights import save_weights
 
-        return _write(output, save_weights(load_average(run)[0]))
+        weights = save_weights(load_average(run)[0])
+        Job(None, output).write(weights)
+        print(
+            f"{printable(output)}: float weights, {len(weights) / 1e6:.1f} MB; `manypath lab train ... --init` reads them"
+        )
+        return 0
     if (run / "start.json").exists():
         from manypath_lab.training import sides
         from manypath_lab.training.stage2 import export_side
