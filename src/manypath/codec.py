@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -21,6 +21,7 @@ from manypath.image import Image, check_image
 from manypath.inspection import ScoreMap
 from manypath.multipath.routing import Routing
 from manypath.paths import DecodePath, check_path, check_task_share
+from manypath.precision import AUTO, transform_dtype
 from manypath.quality import DEFAULT_QUALITY, quality_to_code
 from manypath.rate import Rate
 from manypath.testing import random_by_name
@@ -29,7 +30,6 @@ from manypath.timings import STAGES, StageTimings
 __all__ = ["STAGES", "Codec", "Rate", "Reconstruction", "StageTimings", "StreamInfo", "inspect"]
 
 
-DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -60,7 +60,8 @@ class Codec:
         released: from ``checkpoint.load``.
         name: for people and metrics.
         device: a torch device.
-        dtype: of the transforms, ``float32`` or ``bfloat16``; the entropy path is exact in either.
+        dtype: of the transforms: ``float32``, ``bfloat16``, or ``auto`` for the latter where the device multiplies it
+            and the model loses next to nothing; the entropy path is exact in either.
         max_pixels: bitstreams of larger pictures are refused before anything is allocated for them.
 
     Raises:
@@ -73,11 +74,9 @@ class Codec:
         name: str,
         *,
         device: str = "cpu",
-        dtype: str = "float32",
+        dtype: str = AUTO,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        if dtype not in tuple(DTYPES):
-            raise RequestError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
         try:
             self._device = torch.device(device)
             self._model = released.model.to(self._device)
@@ -87,7 +86,7 @@ class Codec:
         self.device = device
         self.device_type = self._device.type
         self.model_digest = released.digest[: 2 * checkpoint.DIGEST_BYTES]
-        self._model.set_transform_dtype(DTYPES[dtype])
+        self._model.set_transform_dtype(transform_dtype(dtype, self._device, rounds_well=self._model.ROUNDS_WELL))
         self.config = self._model.config
         self.trained_paths: frozenset[str] = frozenset({DecodePath.PERCEPTUAL.value, *dict(self.config.sides)})
         self._coder = SymbolCoder(self._model, released.latent_tables, released.hyper_tables)
@@ -95,7 +94,7 @@ class Codec:
         self._decoder = StreamDecoder(self._model, self._coder, bytes.fromhex(self.model_digest), name, max_pixels)
 
     @classmethod
-    def load(cls, model: str | os.PathLike[str] = "edge", *, device: str = "cpu", dtype: str = "float32") -> Codec:
+    def load(cls, model: str | os.PathLike[str] = "edge", *, device: str = "cpu", dtype: str = AUTO) -> Codec:
         """Load a shipped model by name or a ``.safetensors`` file.
 
         For tests also ``<preset>-random``, untrained, and ``<preset>-random-sides``, with the three well-known sides.

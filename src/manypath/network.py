@@ -124,6 +124,7 @@ class Network(nn.Module, abc.ABC):
         ONE_THREAD_POSITIONS: up to so many latent positions the entropy networks are quicker on one thread.
         HYPER_BOUND: |z_hat| is at most this.
         STORED_DTYPE: of what a released checkpoint holds as floats.
+        ROUNDS_WELL: whether transforms in bfloat16 lose next to nothing.
         reaches: margins, in pixels, that the analysis and the synthesis of a strip want around it.
         exact: whether the entropy parameters are integers, equal on every machine and in every batch.
     """
@@ -133,6 +134,7 @@ class Network(nn.Module, abc.ABC):
     ONE_THREAD_POSITIONS: ClassVar[int]
     HYPER_BOUND: ClassVar[int]
     STORED_DTYPE: ClassVar[torch.dtype]
+    ROUNDS_WELL: ClassVar[bool]
 
     config: ModelConfig
     reaches: tuple[int, int]

@@ -28,9 +28,9 @@ def add_codec_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
     group.add_argument(
         "--dtype",
-        default="float32",
-        choices=("float32", "bfloat16"),
-        help="numbers of the transforms; bfloat16 is faster where the hardware has it (default: %(default)s)",
+        default="auto",
+        choices=("auto", "float32", "bfloat16"),
+        help="numbers of the transforms; auto is bfloat16 where the hardware multiplies it (default: %(default)s)",
     )
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's choice)")
 

@@ -172,9 +172,7 @@ def export_model(args: argparse.Namespace) -> int:
 
         weights = save_weights(load_average(run)[0])
         Job(None, output).write(weights)
-        print(
-            f"{printable(output)}: float weights, {len(weights) / 1e6:.1f} MB; `manypath lab train ... --init` reads them"
-        )
+        print(f"{printable(output)}: float weights, {len(weights) / 1e6:.1f} MB, for `manypath lab train --init`")
         return 0
     if (run / "start.json").exists():
         from manypath_lab.training import sides

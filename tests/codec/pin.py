@@ -58,7 +58,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(int(os.environ.get("THREADS", "1")))
-    codec = Codec.load(MODEL)
+    codec = Codec.load(MODEL, dtype="float32")  # so that every machine writes the same
     if "--check" in sys.argv:
         sys.exit(any(stream != stream_file(quality).read_bytes() for quality, stream in encoded(codec).items()))
     photo = np.asarray(Pictures.open(PHOTO).convert("RGB"))

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from manypath.errors import (
     TruncatedError,
 )
 from manypath.paths import DecodePath
+from manypath.precision import multiplies_bfloat16
 from manypath.rate import Rate
 from tests.codec.conftest import photo
 
@@ -179,3 +181,16 @@ def test_the_latents_of_padding_cost_next_to_nothing():
     whole[:65, :65] = noisy
     assert len(codec.encode(noisy, quality=6)) < 0.6 * len(codec.encode(whole, quality=6))
     assert bits.shape == (5, 5)
+
+
+def test_bfloat16_loses_next_to_nothing_and_auto_is_what_the_device_multiplies() -> None:
+    picture = photo(128, 128, 3)
+    plain, short, auto = (Codec.load("edge", dtype=dtype) for dtype in ("float32", "bfloat16", "auto"))
+    for quality in (1.0, 4.5, 8.0):
+        streams = [codec.encode(picture, quality=quality) for codec in (plain, short, auto)]
+        errors = [
+            float(np.square(codec.decode(stream).astype(float) - picture).mean())
+            for codec, stream in zip((plain, short), streams, strict=False)
+        ]
+        assert 10 * np.log10(errors[1] / errors[0]) < 0.05
+        assert streams[2] == streams[1 if multiplies_bfloat16(torch.device("cpu")) else 0]

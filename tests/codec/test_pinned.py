@@ -13,7 +13,7 @@ CURE = "if the shipped weights are meant to be others: python -m tests.codec.pin
 
 @pytest.fixture(scope="module")
 def shipped() -> Codec:
-    return Codec.load(pin.MODEL)
+    return Codec.load(pin.MODEL, dtype="float32")
 
 
 @pytest.fixture(scope="module")

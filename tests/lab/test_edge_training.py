@@ -18,7 +18,7 @@ from manypath_lab.training.float_weights import initialise, save_weights
 from manypath_lab.training.losses import seen_error, squared_error
 from manypath_lab.training.optimisers import MuonAndAdam, is_matrix, make_optimiser
 from manypath_lab.training.recipe import Augmentation, LearningRates, MuonRates, Recipe, load_recipe
-from manypath_lab.training.run import multiplies_bfloat16
+from manypath_lab.training.run import autocasts
 from manypath_lab.training.stage1 import Trainer, TrainingNetwork, kind_of
 from manypath_lab.training.validation import SHOWN_LEVELS, columns, validate
 
@@ -186,6 +186,6 @@ def test_errors_in_the_dark_and_blotches_weigh_more() -> None:
 
 def test_the_precision_is_the_recipes() -> None:
     cpu = torch.device("cpu")
-    assert multiplies_bfloat16("bfloat16", cpu)
-    assert not multiplies_bfloat16("float32", cpu)
-    assert multiplies_bfloat16("auto", torch.device("cuda"))
+    assert autocasts("bfloat16", cpu)
+    assert not autocasts("float32", cpu)
+    assert autocasts("auto", torch.device("cuda"))

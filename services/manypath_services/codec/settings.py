@@ -13,7 +13,11 @@ class CodecSettings(ServiceSettings):
 
     model: str = Field("edge", min_length=1, description="Shipped model's name, or a .safetensors file.")
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Where the network runs.")
-    dtype: str = Field("float32", pattern="^(float32|bfloat16)$", description="Numbers of the transforms.")
+    dtype: str = Field(
+        "auto",
+        pattern="^(auto|float32|bfloat16)$",
+        description="Numbers of the transforms; auto is bfloat16 where the device multiplies it.",
+    )
     max_pixels: int = Field(SERVICE_MAX_PIXELS, ge=1, le=2**28, description="Largest width times height of a picture.")
     express_pixels: int = Field(
         2**18,

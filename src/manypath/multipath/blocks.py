@@ -33,7 +33,10 @@ def _add_scaled(x: Tensor, hidden: Tensor, last: nn.Linear, gain: Tensor) -> Ten
         out = torch.empty_like(x, memory_format=torch.contiguous_format)
         each = (own.reshape(-1, own.shape[-1]) for own in (x, hidden, out))
         for before, own, after in zip(*(pieces(tokens) for tokens in each), strict=True):
-            torch.addmm(before, own, weight, out=after).add_(bias)
+            if before.dtype == weight.dtype:
+                torch.addmm(before, own, weight, out=after).add_(bias)
+            else:
+                torch.add(before, torch.addmm(bias, own, weight), out=after)
         return out
     shape = (-1,) + (1,) * (x.dim() - 2) + (x.shape[-1],)
     added: Tensor = x + gain.view(shape).to(x.dtype) * last(hidden)
@@ -61,7 +64,8 @@ class Kit(NamedTuple):
 class Block(nn.Module):
     """``x + g1 * mixer(x)``, then ``x + g2 * mlp(x)`` with the MLP split into paths.
 
-    The main path's MLP is ``main_mlp``; a side of an adapter's shape adds to it, any other side stands alone.
+    The main path's MLP is ``main_mlp``; a side of an adapter's shape adds to it, any other side stands alone. Tokens
+    may be of more bits than the weights: products are then in the weights' type, and only their sum is in the tokens'.
     """
 
     def __init__(self, channels: int, kit: Kit, sides: dict[str, str]) -> None:
@@ -77,7 +81,8 @@ class Block(nn.Module):
 
     def mix(self, x: Tensor, code: Tensor) -> Tensor:
         """The block's first half, [B, h, w, C]."""
-        return _add_scaled(x, self.mixer.hidden(x), self.mixer.project, self.mixer_gain(code))
+        hidden = self.mixer.hidden(x.to(self.mixer.project.weight.dtype))
+        return _add_scaled(x, hidden, self.mixer.project, self.mixer_gain(code))
 
     def one_path(self, x: Tensor, code: Tensor, name: str) -> Tensor:
         """All tokens on one path."""
@@ -91,7 +96,7 @@ class Block(nn.Module):
         ways = ((MAIN, chosen.main), (name, chosen.side))
         if _in_place(flat, gain):
             for path, index in ways:
-                self._add_path_in_place(flat, gain[0].to(x.dtype), path, index)
+                self._add_path_in_place(flat, gain[0], path, index)
             return flat.view(x.shape)
         out = torch.empty_like(flat)
         for path, index in ways:
@@ -111,10 +116,10 @@ class Block(nn.Module):
     def _add_path(self, x: Tensor, gain: Tensor, name: str) -> Tensor:
         """Return tokens [..., C] plus what a path makes of them; ``x`` must be a fresh result."""
         if _in_place(x, gain):
-            return self._add_path_in_place(x, gain[0].to(x.dtype), name)
+            return self._add_path_in_place(x, gain[0], name)
         out = x
         for mlp in self._mlps(name):
-            out = _add_scaled(out, mlp.hidden(x), mlp.project, gain)
+            out = _add_scaled(out, mlp.hidden(x.to(mlp.expand.weight.dtype)), mlp.project, gain)
         return out
 
     def _mlps(self, name: str) -> list[PathMLP]:
@@ -134,15 +139,20 @@ class Block(nn.Module):
             index: int64, the only tokens to take; None: all.
         """
         mlps = self._mlps(name)
-        scaled = [(mlp.project.weight * gain[:, None]).t() for mlp in mlps]
-        bias = torch.stack([mlp.project.bias for mlp in mlps]).sum(0) * gain
+        dtype = self.main_mlp.expand.weight.dtype
+        scaled = [(mlp.project.weight * gain[:, None]).to(dtype).t() for mlp in mlps]
+        bias = (torch.stack([mlp.project.bias for mlp in mlps]).sum(0) * gain).to(x.dtype)
         tokens = x.view(-1, x.shape[-1])
         for start in range(0, len(tokens) if index is None else len(index), PIECE):
             at = None if index is None else index[start : start + PIECE]
             piece = tokens[start : start + PIECE] if at is None else tokens.index_select(0, at)
-            hidden = [mlp.hidden(piece) for mlp in mlps]  # of the tokens as they came, so before any is changed
+            rounded = piece.to(dtype)
+            hidden = [mlp.hidden(rounded) for mlp in mlps]  # of the tokens as they came, so before any is changed
             for own, weight in zip(hidden, scaled, strict=True):
-                piece.addmm_(own, weight)
+                if piece.dtype == dtype:
+                    piece.addmm_(own, weight)
+                else:
+                    piece.add_(own @ weight)
             piece.add_(bias)
             if at is not None:
                 tokens.index_copy_(0, at, piece)

@@ -61,7 +61,7 @@ class Predictor(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the importance (a logit), [B, h, w], of tokens [B, h, w, C]; h and w are multiples of 8."""
         b, h, w, _ = x.shape
-        local, pooled = leaky(self.reduce(x)).chunk(2, dim=-1)
+        local, pooled = leaky(self.reduce(x.to(self.reduce.weight.dtype))).chunk(2, dim=-1)
         windows = pooled.reshape(b, h // WINDOW, WINDOW, w // WINDOW, WINDOW, -1)
         pooled = windows.mean(dim=(2, 4), keepdim=True).expand_as(windows).reshape(pooled.shape)
         logits: Tensor = self.score(leaky(self.combine(torch.cat((local, pooled), -1))))

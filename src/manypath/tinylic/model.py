@@ -24,6 +24,7 @@ class TinyLICNetwork(Network):
     ONE_THREAD_POSITIONS = 0
     HYPER_BOUND = HyperSynthesis.BOUND
     STORED_DTYPE = torch.float32  # so that it computes what was published
+    ROUNDS_WELL = False
 
     config: TinyLICConfig
     g_a: Analysis

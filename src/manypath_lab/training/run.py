@@ -19,6 +19,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from manypath.precision import AUTO, multiplies_bfloat16
 from manypath_lab.training.recipe import BaseRecipe
 
 SAMPLE_EVERY = 1000  # steps
@@ -57,7 +58,7 @@ class TrainingRun(abc.ABC):
         self.random = np.random.default_rng(recipe.seed)
         self.step = 0
         self.seconds = 0.0
-        self.autocast = multiplies_bfloat16(recipe.precision, device)
+        self.autocast = autocasts(recipe.precision, device)
         self.also: dict[str, nn.Module | torch.optim.Optimizer] = {}
         self._recipe = recipe
         self._trained = network
@@ -211,12 +212,6 @@ def _tensorboard(folder: Path) -> Any:
     return SummaryWriter(str(folder / "tensorboard"))
 
 
-def multiplies_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether a run's products are bfloat16: as its recipe says, or where the device has units for it.
-
-    A CPU without these is ten times slower under autocast than in float32.
-    """
-    if precision != "auto":
-        return precision == "bfloat16"
-    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return device.type == "cuda" or bool(check and check())
+def autocasts(precision: str, device: torch.device) -> bool:
+    """Whether a run's products are bfloat16: as its recipe says, or where the device has units for it."""
+    return multiplies_bfloat16(device) if precision == AUTO else precision == "bfloat16"
