@@ -24,6 +24,7 @@ from manypath_camera.wire import PicturesToEncoder
 
 _log = logging.getLogger(__name__)
 _MOST_EARLY = 1000
+_LONGEST_BACKOFF_SECONDS = 5.0  # the encoder is near: asking costs nothing
 _MOST_REMEMBERED = 100_000  # frames whose size is still to be heard of
 
 
@@ -70,7 +71,9 @@ class CameraClient:
         self._taken: dict[int, Taken] = {}
         self._early: dict[int, int | None] = {}  # bytes of frames that were encoded before they were remembered
         self._shared: tuple[RateConfiguration, Budget] | None = None
-        options = SenderOptions(backlog_share=configuration.backlog_share)
+        options = SenderOptions(
+            backlog_share=configuration.backlog_share, longest_backoff_seconds=_LONGEST_BACKOFF_SECONDS
+        )
         self.sender = Sender(
             self.spool,
             lambda: connect(self.configuration.encoder),
@@ -217,8 +220,6 @@ class CameraClient:
         taken = self._forget(refusal.sequence, None)
         if taken is not None:
             taken.budget.settle(taken.grant, None)
-            if "budget" in refusal.details:
-                taken.budget.refused(taken.grant)
 
 
 def _wishes(configuration: Configuration, camera: CameraConfiguration) -> pb.FrameWishes:

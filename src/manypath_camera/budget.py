@@ -14,7 +14,9 @@ ENVELOPE_BYTES = 300
 _DAY = 86_400.0  # seconds
 _SURPLUS_SHARE = 1 / 8  # of saved bytes, that one frame may take on top of what has come in since the last
 _LEAST_BYTES = 400  # of a bitstream; below it no picture fits, and asking costs an encode
-_FLOOR_GROWTH = 1.5
+_FIRST_FLOOR_BYTES = 8000  # until the first frame tells what the lowest quality needs
+_MOST_WAITED_SHARE = 0.9  # of the capacity
+_FLOOR_MARGIN, _FLOOR_DECAY = 1.1, 0.99
 
 
 class Grant(NamedTuple):
@@ -47,9 +49,6 @@ class Budget(Protocol):
             used: bytes of the bitstream; None where the frame was not sent.
         """
 
-    def refused(self, grant: Grant) -> None:
-        """Learn that no picture fitted into a grant."""
-
     @property
     def left(self) -> float | None:
         """Bytes that could be spent now; None where there is no such limit."""
@@ -77,9 +76,6 @@ class FixedRate:
     def settle(self, grant: Grant, used: int | None) -> None:
         """See ``Budget``."""
 
-    def refused(self, grant: Grant) -> None:
-        """See ``Budget``."""
-
     def state(self) -> Mapping[str, object]:
         """See ``Budget``."""
         return {}
@@ -101,7 +97,8 @@ class TokenBucket:
         self._per_second = per_second
         self._capacity = capacity
         self._tokens = min(tokens, capacity)
-        self._floor = float(_LEAST_BYTES)
+        floor = min(_FIRST_FLOOR_BYTES, max(_LEAST_BYTES, message_bytes(int(capacity / 2)) - ENVELOPE_BYTES))
+        self._floor: float = floor
         self._seen_at: float | None = None
         self._granted_at: float | None = None
         self._lock = threading.Lock()
@@ -143,7 +140,11 @@ class TokenBucket:
             least = wire_bytes(int(self._floor) + ENVELOPE_BYTES)
             reserved = int(min(self._tokens, max(wanted, least)))
             size = message_bytes(reserved) - ENVELOPE_BYTES
-            if size < self._floor:
+            # a capacity below what the lowest quality needs must not stop the camera for ever: it runs into debt
+            most = _MOST_WAITED_SHARE * message_bytes(int(self._capacity)) - ENVELOPE_BYTES
+            if size < min(self._floor, most):
+                return None
+            if size < _LEAST_BYTES:
                 return None
             self._tokens -= reserved
             self._granted_at = now
@@ -155,13 +156,10 @@ class TokenBucket:
         with self._lock:
             self._tokens = min(self._capacity, self._tokens + grant.reserved - real)
             if used is not None:
-                self._floor = max(float(_LEAST_BYTES), min(self._floor, float(used)))
-
-    def refused(self, grant: Grant) -> None:
-        """See ``Budget``."""
-        with self._lock:
-            most = 0.9 * message_bytes(int(self._capacity)) - ENVELOPE_BYTES  # a link that is too slow must keep trying
-            self._floor = max(self._floor, min(most, _FLOOR_GROWTH * grant.rate.max_bytes))
+                if used > grant.rate.max_bytes:  # the lowest quality, which needed more: wait for as much from now on
+                    self._floor = _FLOOR_MARGIN * used
+                else:
+                    self._floor = max(float(_LEAST_BYTES), _FLOOR_DECAY * self._floor)
 
     def state(self) -> Mapping[str, object]:
         """See ``Budget``."""

@@ -184,6 +184,7 @@ class Camera:
     def _put(self, frame: Captured, picture: pb.Picture, grant: Grant, original_bytes: int) -> Outcome:
         header = pb.FrameHeader(camera=self.name, time=frame_time(frame))
         message = pb.PictureFrame(header=header, picture=picture, rate=grant.rate, wishes=self._wishes)
+        message.at_lowest_quality = grant.reserved > 0
         facts: dict[str, dict[str, object]] = {}
         state = dict(self.budget.state())
         if state:

@@ -85,8 +85,8 @@ def test_without_a_spool_the_encoder_gives_bitstreams_back(start, edges):
     assert edge.answers[0].encoded.bitstream
     silent = edges(encoder.target, pictures=True, name="other")
     silent.put_picture(as_file(photo(40, 48)))
-    wait_for(lambda: silent.refusals)
-    assert "MANYPATH_ENCODER_SPOOL" in silent.refusals[0].details
+    wait_for(lambda: "MANYPATH_ENCODER_SPOOL" in silent.sender.last_error)
+    assert silent.spool.items == 1
 
 
 @pytest.mark.parametrize("frames_a_connection", [0, 1, 5])

@@ -8,6 +8,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -240,6 +241,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "camera": header.camera,
         "time": MessageToDict(header.time),
         "origin": MessageToDict(header.origin),
+        "receivedAt": datetime.now(UTC).isoformat(),
         "bytes": len(result.frame.bitstream),
         "facts": MessageToDict(result.facts),
         "results": MessageToDict(analyzed).get("results", []),

@@ -55,9 +55,9 @@ class AnalyzedFrames:
     def listen(self, session: str, tell: Callable[[pb.FrameAnswer], None]) -> None:
         """See ``FrameTaker``: every answer is there when its frame is delivered."""
 
-    async def received(self, session: str, settled: int) -> SequenceSet:
+    async def received(self, opened: pb.StreamOpen) -> SequenceSet:
         """See ``FrameTaker``."""
-        return await self._sessions.received(session, settled)
+        return await self._sessions.received(opened.session, opened.settled)
 
     async def prepare(self, opened: pb.StreamOpen, frame: pb.BitstreamFrame) -> Result:
         """Decode and analyse a frame; see ``FrameTaker``."""

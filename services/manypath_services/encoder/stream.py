@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 
 import grpc
 
+from manypath.errors import BudgetError
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_camera.errors import CameraError
 from manypath_camera.retention import Limits
@@ -116,25 +117,37 @@ class EncodedFrames:
         """Have the decoder's answers to a session's frames told, as long as its stream lasts."""
         self._answers[session] = tell
 
-    async def received(self, session: str, settled: int) -> SequenceSet:
-        """See ``FrameTaker``."""
-        if self._spool is not None:
-            known = await asyncio.to_thread(self._spool.received, session)
-        else:
-            kept = self._memory_of(session)
-            known = SequenceSet(kept.contiguous, kept.above)
-        known.settle(settled)
-        return known
+    async def received(self, opened: pb.StreamOpen) -> SequenceSet:
+        """See ``FrameTaker``.
 
-    async def prepare(self, opened: pb.StreamOpen, frame: pb.PictureFrame) -> pb.EncodeResponse:
-        """Encode a frame; see ``FrameTaker``."""
-        if self._spool is None and not opened.return_bitstream:
+        Raises:
+            UnsupportedError: there is no spool, and the caller does not want bitstreams back.
+        """
+        if self._spool is not None:
+            known = await asyncio.to_thread(self._spool.received, opened.session)
+        elif opened.return_bitstream:
+            kept = self._memory_of(opened.session)
+            known = SequenceSet(kept.contiguous, kept.above)
+        else:
             raise UnsupportedError(
                 "this encoder has no spool, so bitstreams must go back: set return_bitstream, or "
                 "MANYPATH_ENCODER_SPOOL and MANYPATH_ENCODER_UPLINK"
             )
+        known.settle(opened.settled)
+        return known
+
+    async def prepare(self, opened: pb.StreamOpen, frame: pb.PictureFrame) -> pb.EncodeResponse:
+        """Encode a frame; see ``FrameTaker``."""
         deadline = FrameDeadline(self._settings.frame_seconds)
-        return await self._encode(frame.picture, frame.rate, cast("_Context", deadline))
+        context = cast("_Context", deadline)
+        try:
+            return await self._encode(frame.picture, frame.rate, context)
+        except BudgetError:
+            if not frame.at_lowest_quality:
+                raise
+        encoded = await self._encode(frame.picture, pb.Rate(quality=1.0), context)
+        encoded.budget.asked_bytes, encoded.budget.used_bytes = frame.rate.max_bytes, encoded.facts.bytes
+        return encoded
 
     async def deliver(
         self, opened: pb.StreamOpen, frame: pb.PictureFrame, prepared: pb.EncodeResponse

@@ -55,8 +55,12 @@ class FrameTaker(Protocol[Frame_contra, Prepared]):
     def listen(self, session: str, tell: Callable[[pb.FrameAnswer], None]) -> None:
         """Know how to tell a session's stream an answer that comes later; optional."""
 
-    async def received(self, session: str, settled: int) -> SequenceSet:
-        """Return which frames of a session are safe here; a set of the caller's own."""
+    async def received(self, opened: pb.StreamOpen) -> SequenceSet:
+        """Return which frames of a session are safe here; a set of the caller's own.
+
+        Raises:
+            Exception: no frame of this session can be taken; the stream ends, and its sender keeps what it has.
+        """
 
     async def prepare(self, opened: pb.StreamOpen, frame: Frame_contra) -> Prepared:
         """Do the work that may run beside that of other frames.
@@ -138,7 +142,7 @@ class Receiver(Generic[Response]):
         stream = _Stream(self, opened)
         await self._take_over(opened.session, stream)
         try:
-            seen = await self.taker.received(opened.session, opened.settled)
+            seen = await self.taker.received(opened)
             self.taker.listen(opened.session, stream.tell)
             async with aclosing(stream.run(requests, seen)) as messages:
                 async for message in messages:

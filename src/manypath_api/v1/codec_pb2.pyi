@@ -558,16 +558,18 @@ class FrameWishes(_message.Message):
     def __init__(self, tasks: _Optional[_Iterable[_Union[TaskRequest, _Mapping]]] = ..., pictures: _Optional[_Iterable[_Union[PathRequest, _Mapping]]] = ..., picture_format: _Optional[_Union[PictureFormat, str]] = ..., answer: _Optional[bool] = ...) -> None: ...
 
 class PictureFrame(_message.Message):
-    __slots__ = ("header", "picture", "rate", "wishes")
+    __slots__ = ("header", "picture", "rate", "wishes", "at_lowest_quality")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     PICTURE_FIELD_NUMBER: _ClassVar[int]
     RATE_FIELD_NUMBER: _ClassVar[int]
     WISHES_FIELD_NUMBER: _ClassVar[int]
+    AT_LOWEST_QUALITY_FIELD_NUMBER: _ClassVar[int]
     header: FrameHeader
     picture: Picture
     rate: Rate
     wishes: FrameWishes
-    def __init__(self, header: _Optional[_Union[FrameHeader, _Mapping]] = ..., picture: _Optional[_Union[Picture, _Mapping]] = ..., rate: _Optional[_Union[Rate, _Mapping]] = ..., wishes: _Optional[_Union[FrameWishes, _Mapping]] = ...) -> None: ...
+    at_lowest_quality: bool
+    def __init__(self, header: _Optional[_Union[FrameHeader, _Mapping]] = ..., picture: _Optional[_Union[Picture, _Mapping]] = ..., rate: _Optional[_Union[Rate, _Mapping]] = ..., wishes: _Optional[_Union[FrameWishes, _Mapping]] = ..., at_lowest_quality: _Optional[bool] = ...) -> None: ...
 
 class BitstreamFrame(_message.Message):
     __slots__ = ("header", "bitstream", "wishes")

@@ -72,7 +72,7 @@ def open_source(address: str, *, timeout_seconds: float, every_seconds: float, k
     path = Path(address)
     if address.startswith("/dev/video"):
         return video(address, "v4l2")
-    if path.is_dir():
+    if address and path.is_dir():
         return FolderSource(path, after=after)
     if path.is_file():
         return VideoSource(address, form=None, timeout_seconds=timeout_seconds, key_frames=False, real_time=True)
