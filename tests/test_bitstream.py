@@ -44,7 +44,7 @@ def bitstreams(draw: st.DrawFn) -> Bitstream:
     return Bitstream(
         width=width,
         height=height,
-        quality_code=draw(st.integers(0, QUALITY_CODES)),
+        quality_code=draw(st.integers(0, QUALITY_CODES - 1)),
         model_digest=draw(st.binary(min_size=4, max_size=4)),
         symbols_checksum=draw(st.integers(0, 2**32 - 1)),
         strips=tuple(strips),
@@ -128,7 +128,7 @@ def test_strip_heights_are_pinned(width: int, height: int, heights: tuple[int, .
     [
         EXAMPLE._replace(width=0),
         EXAMPLE._replace(height=MAX_SIDE + 1),
-        EXAMPLE._replace(quality_code=QUALITY_CODES + 1),
+        EXAMPLE._replace(quality_code=QUALITY_CODES),
         EXAMPLE._replace(strips=()),
         EXAMPLE._replace(strips=((b"",),)),
         EXAMPLE._replace(strips=((b"",) * (MAX_CHUNKS + 1),)),
