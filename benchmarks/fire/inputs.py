@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from manypath.bitstream import Bitstream, pack
+from manypath.geometry import strip_heights
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_services.common.client import channel_options, open_blocking_channel
 
@@ -61,7 +62,8 @@ def jpeg_of_scans(scans: int, height: int = 2048, width: int = 2048) -> bytes:
 
 def stream_that_claims(width: int, height: int, digest: str) -> bytes:
     """Return a bitstream of a size, with sound checksums and no content."""
-    return pack(Bitstream(width, height, 96, bytes.fromhex(digest), 0, ()))
+    strips = tuple((bytes(20_000), bytes(15_000)) for _ in strip_heights(width, height))
+    return pack(Bitstream(width, height, 96, bytes.fromhex(digest), 0, strips))
 
 
 def raw_call(channel: grpc.Channel, service: str, method: str) -> Any:

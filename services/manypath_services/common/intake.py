@@ -9,6 +9,7 @@ caller still gets its turn.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -24,6 +25,8 @@ _SLOW_PLACES = 512
 _SLOW_PLACES_IN_NEED = 4
 _MOST_WAITING = 4096  # calls without a message: some kB each
 _COME_AGAIN_SECONDS = 1.0
+_LARGE_BYTES = 2**22  # of a message, whose memory is worth giving back
+_GIVE_BACK_SECONDS = 2.5  # later; longer than the pause that memory.give_back itself makes
 
 
 class _Arrival:
@@ -82,6 +85,7 @@ class Intake:
         self._slow: dict[_Arrival, None] = {}  # oldest first
         self._waiting: dict[_Arrival, None] = {}
         self._held = 0
+        self._giving_back: asyncio.TimerHandle | None = None
 
     def measure(self) -> None:
         """Take what is allocated now as what the process needs without requests."""
@@ -134,12 +138,24 @@ class Intake:
         def release() -> None:
             freed, body.size = body.size, 0
             self._hold(-freed)
+            if freed >= _LARGE_BYTES:
+                self._give_back_later()
 
         body.release = release
         try:
             yield
         finally:
             release()
+
+    def _give_back_later(self) -> None:
+        """Give freed memory back once when a burst is over: to do so takes tens of milliseconds."""
+        if self._giving_back is None:
+            loop = asyncio.get_running_loop()
+            self._giving_back = loop.call_later(_GIVE_BACK_SECONDS, self._give_back)
+
+    def _give_back(self) -> None:
+        self._giving_back = None
+        threading.Thread(target=memory.give_back, name="memory", daemon=True).start()
 
     def _hold(self, change: int) -> None:
         self._held += change
@@ -173,6 +189,7 @@ class Intake:
     def _evict(self, arrival: _Arrival) -> None:
         self._slow.pop(arrival, None)
         self._waiting.pop(arrival, None)
+        self._give_back_later()
         arrival.evicted = True
         if arrival.limit is not None:
             arrival.limit.reschedule(asyncio.get_running_loop().time())

@@ -8,7 +8,7 @@ import os
 import resource
 import threading
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 
 
 def prepare(threads: int) -> None:
@@ -16,7 +16,8 @@ def prepare(threads: int) -> None:
 
     OpenMP's threads spin at barriers by default: beside one busy process a network was measured 80 times
     slower. glibc gives every activation back to the kernel and page-faults it in again, which costs a fifth
-    to a third; on another libc that part is left out.
+    to a third; on another libc that part is left out. One arena: of several, each would keep what a burst of
+    large messages needed.
     """
     for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):  # another service's, that shares one registry
         os.environ.pop(name, None)
@@ -24,6 +25,7 @@ def prepare(threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
         mallopt(_M_MMAP_THRESHOLD, 2**30)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -106,6 +106,7 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
 
     async def _encode(self, picture: pb.Picture, rate: pb.Rate, context: _Context) -> pb.EncodeResponse:
         codec = self.loaded()
+        bytes_in = picture.ByteSize()
         size = await _size(picture, self.settings.max_pixels)
         asked = read_rate(rate)
         computed = await self.compute.run_batched(
@@ -119,7 +120,7 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
         seconds = {"queue": computed.wait_seconds, **worked}
         metrics = self.metrics
         metrics.input_pixels.inc(info.width * info.height)
-        metrics.input_bytes.inc(len(picture.file) or len(picture.raw.data))
+        metrics.input_bytes.inc(bytes_in)
         metrics.output_bytes.labels(_NO_PATH).inc(info.bytes)
         metrics.observe_rate(path=_NO_PATH, quality=info.quality, size=info.bytes, bpp=info.bpp)
         metrics.observe_stages(seconds, path=_NO_PATH, device=codec.device)
@@ -143,6 +144,6 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
 
 async def _size(picture: pb.Picture, max_pixels: int) -> Size:
     """Check a picture at the door; a large file's header may be long, for which the event loop has no time."""
-    if len(picture.file) < _QUICK_BYTES:
+    if picture.ByteSize() < _QUICK_BYTES:  # its length alone: each look at the bytes copies them
         return check_picture(picture, max_pixels)
     return await asyncio.to_thread(check_picture, picture, max_pixels)
