@@ -131,7 +131,8 @@ class Codec:
         Args:
             image: uint8 [H, W, 3], or [H, W] for grey; sides of 1..16384 pixels.
             rate: how many bits to spend; quality 4 unless given.
-            quality: short for ``Rate(quality=...)``.
+            quality: short for ``Rate(quality=...)``. A picture of a side below 64 pixels whose stream would take more
+                bytes than its samples gets the best quality that does not; its header says which.
             timings: added to, if given.
 
         Raises:

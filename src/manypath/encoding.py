@@ -11,7 +11,8 @@ from manypath import budget
 from manypath.bitstream import Bitstream
 from manypath.coding import SymbolCoder
 from manypath.entropy.coder import Checksum
-from manypath.geometry import LATENT_PIXELS, ceil_div
+from manypath.errors import BudgetError
+from manypath.geometry import LATENT_PIXELS, WINDOW_PIXELS, ceil_div
 from manypath.image import Image
 from manypath.inspection import ScoreMap, ScoreMaps
 from manypath.multipath.routing import Trace
@@ -20,6 +21,7 @@ from manypath.rate import Rate
 from manypath.strips import Strip, cut, strips_of
 from manypath.timings import StageTimings
 
+ROOM_BYTES = 64  # for header, table and checksums of a picture of any size
 KEPT_STRIPS = 8  # whose latents a search for a budget keeps, 13 MB each for 192 channels
 
 
@@ -41,6 +43,9 @@ class PictureEncoder:
     def encode(self, images: Sequence[Image], rate: Rate, timings: StageTimings) -> list[bytes]:
         """Encode checked pictures; those of one size share the networks' passes.
 
+        A picture that is mostly padding could take more bytes than its raw samples. It then gets the best quality that
+        takes no more, which its header says.
+
         Raises:
             BudgetError: a picture does not fit its budget at any quality.
         """
@@ -50,7 +55,17 @@ class PictureEncoder:
         for group in _by_size(images).values():
             encoded = self.encode_group([images[i] for i in group], rate.quality_code, timings)
             streams.update(zip(group, encoded, strict=True))
-        return [streams[number] for number in range(len(images))]
+        return [self._within_samples(image, streams[number], timings) for number, image in enumerate(images)]
+
+    def _within_samples(self, image: Image, stream: bytes, timings: StageTimings) -> bytes:
+        """Return a stream, or for a thin picture a smaller one, that takes no more bytes than the picture's samples."""
+        most = image.size + ROOM_BYTES
+        if len(stream) <= most or min(image.shape[:2]) >= WINDOW_PIXELS:
+            return stream
+        try:
+            return self._encode_to(most, image, timings)
+        except BudgetError:  # no quality does: a picture of some pixels
+            return stream
 
     def _encode_to(self, most: int, image: Image, timings: StageTimings) -> bytes:
         """Encode a picture to at most so many bytes."""
