@@ -15,7 +15,7 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 SOURCE = "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width={size},framerate=10/1"
-_PHOTO_FILE = Path(__file__).resolve().parents[2] / "src/manypath_cli/photos/pagoda.jpg"
+_PHOTO_FILE = Path(__file__).resolve().parents[2] / "services/manypath_services/console/photos/pagoda.jpg"
 PHOTO = (
     f"filesrc location={_PHOTO_FILE} ! jpegdec ! videoconvert ! videoscale "
     "! video/x-raw,format=I420,width=640,height=360 ! imagefreeze is-live=true ! video/x-raw,framerate=10/1"

@@ -18,6 +18,7 @@ from benchmarks.uplink.network import Network
 from benchmarks.uplink.site import Sites, Usage
 
 LATE_SECONDS = 10.0  # from capture to the result sink, beyond which a frame counts as late
+_START_SECONDS = 300.0
 _DOWN_AGAIN_SECONDS = 2.0  # a part that was killed stays away for so long
 _PARTS = ("camera", "encoder", "decoder")
 
@@ -116,7 +117,8 @@ def run(
     with Network(scenario.conditions) as network:
         sites = Sites(network, folder, model=model, cameras=file, middle_box=scenario.middle_box, rtsp=rtsp)
         with sites:
-            _until(lambda: sites.results.exists() and sites.results.stat().st_size > 0, 120)
+            if not _until(lambda: sites.results.exists() and sites.results.stat().st_size > 0, _START_SECONDS):
+                raise RuntimeError(f"no frame arrived within {_START_SECONDS:.0f} s; the logs are in {folder}")
             begun = time.monotonic()
             _play(scenario, network, sites, seconds=seconds, progress=progress)
             file.write_text(yaml.safe_dump({**cameras, "cameras": {}}))

@@ -33,6 +33,7 @@ class _Reader:
         self.frames = 0
         self.last_at = time.monotonic()
         self.error = ""
+        self.unforeseen: Exception | None = None
         self._source = source
         self._slot = slot
         self._thread = threading.Thread(target=self._run, name=f"camera-{name}", daemon=True)
@@ -56,7 +57,7 @@ class _Reader:
         except CameraError as err:
             self.error = str(err)
         except Exception as err:  # noqa: BLE001  (a library's own error must not end a camera for ever)
-            _log.exception("a camera's reader failed")
+            self.unforeseen = err
             self.error = f"{type(err).__name__}: {err}"
 
 
@@ -140,7 +141,8 @@ class Supervisor:
         if not self._stop.is_set():
             error = reader.error or "the source ended"
             if error != self.last_error:  # one line a change, not one an attempt
-                _log.warning("camera %s: %s; it is tried again for ever", self.name, error)
+                story = reader.unforeseen
+                _log.warning("camera %s: %s; it is tried again for ever", self.name, error, exc_info=story)
             self.last_error = error
 
     def _become(self, state: CameraState) -> None:

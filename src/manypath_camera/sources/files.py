@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 
 from manypath_camera.errors import SourceError
@@ -95,13 +95,20 @@ class DemoSource:
 
     def frames(self, ended: threading.Event) -> Iterator[Captured]:
         """See ``Source``."""
-        photos = [
-            path for path in resources.files("manypath_cli").joinpath("photos").iterdir() if path.name.endswith(".jpg")
-        ]
+        photos = _shipped_photos()
         if not photos:
-            raise SourceError("no photos are shipped with this installation")
+            raise SourceError("no photos are shipped with this installation; give a folder of your own as --source")
         while True:
             for photo in photos:
                 yield Captured(photo.read_bytes())
                 if ended.wait(self._every_seconds):
                     return
+
+
+def _shipped_photos() -> list[Path]:
+    found = find_spec("manypath_services")  # where it lies; nothing of it is imported
+    places = (found.submodule_search_locations if found else None) or ()
+    folders = [Path(place) / "console" / "photos" for place in places]
+    return sorted(
+        path for folder in folders if folder.is_dir() for path in folder.iterdir() if path.suffix in _SUFFIXES
+    )
