@@ -18,6 +18,8 @@ from manypath_cli.exits import UsageError
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
+    import grpc
+
     from manypath_api.v1 import codec_pb2 as pb
     from manypath_camera.agent import CameraClient
     from manypath_camera.configuration import Configuration, WatchedFile
@@ -98,7 +100,19 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--answers", metavar="FILE", help="append answers of the tasks as JSON lines; - is the terminal"
     )
+    parser.add_argument(
+        "--metrics-host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="of the port with /metrics, /ready and /live (default: %(default)s)",
+    )
     parser.add_argument("--metrics-port", type=int, default=9104, help="0 takes a free one (default: %(default)s)")
+    secure = parser.add_argument_group("the encoder over TLS")
+    secure.add_argument("--tls", action="store_true", help="use TLS; the options below do so as well")
+    secure.add_argument("--tls-ca", type=Path, metavar="FILE", help="authorities of its certificate; else the system's")
+    secure.add_argument("--tls-certificate", type=Path, metavar="FILE", help="own certificate, where it asks for one")
+    secure.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key")
+    secure.add_argument("--token-file", type=Path, metavar="FILE", help="holds the token that it wants")
     parser.set_defaults(func=camera)
 
 
@@ -183,15 +197,16 @@ def _own_encoder(args: argparse.Namespace, folder: Path) -> Any:
 async def _run(
     args: argparse.Namespace, configuration: Configuration, watched: WatchedFile | None, folder: Path
 ) -> None:
-    from prometheus_client import start_http_server
-
     from manypath_camera.agent import CameraClient
     from manypath_camera.camera_metrics import CameraMetrics
+    from manypath_camera.sender import SenderState
     from manypath_services.common import logs
     from manypath_services.common.client import ENCODER_SERVICE, connect
+    from manypath_services.common.metrics_server import MetricsServer
 
     logs.configure("camera", "INFO")
     metrics = CameraMetrics()
+    credentials = _credentials(args)
     with ExitStack() as ends:
         write = _answer_writer(args.answers, ends)
 
@@ -202,14 +217,21 @@ async def _run(
         client = CameraClient(
             folder,
             configuration,
-            lambda target: connect(target, ENCODER_SERVICE, stream=True),
+            lambda target: connect(target, ENCODER_SERVICE, stream=True, credentials=credentials()),
             on_answer=on_answer,
             on_encoded=metrics.encoded,
         )
         metrics.watch(client.spool, client.sender, lambda: client.cameras)
-        server, thread = start_http_server(args.metrics_port, addr="127.0.0.1", registry=metrics.registry)
-        print(f"manypath camera: metrics at http://127.0.0.1:{server.server_port}/metrics", file=sys.stderr, flush=True)
         running = asyncio.create_task(client.run())
+        server = MetricsServer(
+            metrics,
+            args.metrics_host,
+            args.metrics_port,
+            ready=lambda: client.sender.state is SenderState.OPEN,
+            live=lambda: not running.done(),
+        )
+        page = f"http://{args.metrics_host}:{server.port}/metrics"
+        print(f"manypath camera: metrics at {page}", file=sys.stderr, flush=True)
         watching = asyncio.create_task(_follow(args, client, watched))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -221,9 +243,31 @@ async def _run(
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
-            await asyncio.to_thread(server.shutdown)
-            server.server_close()
-            thread.join()
+            await asyncio.to_thread(server.close)
+
+
+def _credentials(args: argparse.Namespace) -> Callable[[], grpc.ChannelCredentials | None]:
+    """Return what gives each new connection its credentials, from the newest files.
+
+    Raises:
+        UsageError: the files cannot be used.
+    """
+    files = (args.tls_certificate, args.tls_key, args.tls_ca)
+    if not (args.tls or args.token_file or any(files)):
+        return lambda: None
+    from manypath_services.common.errors import TlsError, TokenFileError
+    from manypath_services.common.settings import CertificateFiles
+    from manypath_services.common.tls import RenewedCertificates, client_credentials
+    from manypath_services.common.tokens import call_credentials
+
+    if (args.tls_certificate is None) != (args.tls_key is None):
+        raise UsageError("--tls-certificate and --tls-key belong together; give both, or neither")
+    try:
+        certificates = RenewedCertificates(CertificateFiles(*files))
+        token = None if args.token_file is None else call_credentials(args.token_file)
+    except (TlsError, TokenFileError) as err:
+        raise UsageError(str(err)) from err
+    return lambda: client_credentials(certificates, token)
 
 
 async def _follow(args: argparse.Namespace, client: CameraClient, watched: WatchedFile | None) -> None:

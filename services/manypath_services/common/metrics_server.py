@@ -10,15 +10,21 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import make_wsgi_app
-
-from manypath_services.common.metrics import ServiceMetrics
+from prometheus_client import CollectorRegistry, make_wsgi_app
 
 _MOST_REQUESTS = 16  # at once; who comes later is hung up on, and comes again
 _REQUEST_SECONDS = 5.0  # that a client may stay silent in the middle of a request
+
+
+class Counted(Protocol):
+    """Something with metrics of its own."""
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """They are in here."""
 
 
 class MetricsServer:
@@ -39,7 +45,7 @@ class MetricsServer:
     """
 
     def __init__(
-        self, metrics: ServiceMetrics, host: str, port: int, *, ready: Callable[[], bool], live: Callable[[], bool]
+        self, metrics: Counted, host: str, port: int, *, ready: Callable[[], bool], live: Callable[[], bool]
     ) -> None:
         pages = {"/ready": ready, "/live": live}
         show = make_wsgi_app(metrics.registry)
