@@ -44,6 +44,9 @@ format: $(STAMP) ## let ruff lay out the code
 bench: $(STAMP) ## compare speed with peers on this machine
 	$(BIN)/python -m benchmarks.speed $(BENCH_ARGS)
 
+compose-test: $(STAMP) ## build the images and run the composed system, where a Docker engine is
+	$(BIN)/python -m tests.compose
+
 dashboards: $(STAMP) ## write deploy/grafana's dashboards and deploy/prometheus' rules for Kubernetes anew
 	$(BIN)/python -m deploy.grafana
 
