@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.grafana.panels import Board, Kind, Panel, Query, Row, gauge, quantile, rate
+from deploy.grafana.panels import Board, Kind, Panel, Query, Row, gauge, mean, quantile, rate
 
 _EXPIRY = "manypath_tls_certificate_expiry_timestamp_seconds"
 
@@ -34,6 +34,28 @@ _QUEUE = Row(
             "Runbook, ManypathShedding.",
             "reqps",
             [Query(f"sum by (job, reason) ({rate('manypath_requests_shed_total')})", "{{job}} {{reason}}")],
+        ),
+        Panel(
+            "Requests computed together",
+            "Mean size of a batch: what waits and is alike goes together. 1 is a service with time to spare.",
+            "short",
+            [
+                Query(mean("manypath_codec_batch_size", "job"), "{{job}}"),
+                Query(mean("manypath_worker_batch_size", "job"), "{{job}}"),
+            ],
+        ),
+        Panel(
+            "Age of what is computed now",
+            "Seconds since the oldest work under way began. A line that climbs straight up is a picture that does not end.",
+            "s",
+            [Query(f"max by (job, instance) ({gauge('manypath_compute_age_seconds')})", "{{job}} {{instance}}")],
+            bad_from=30,
+        ),
+        Panel(
+            "Bytes of requests held",
+            "Messages whose calls are under way; beyond a limit of the settings new ones are asked to come again.",
+            "bytes",
+            [Query(f"sum by (job, instance) ({gauge('manypath_held_bytes')})", "{{job}} {{instance}}")],
         ),
         Panel(
             "Calls under way",

@@ -1,47 +1,33 @@
-"""Which metrics there are, read off the services' own registries, and which ones a PromQL expression names."""
+"""Which metrics there are, read off the sources that make them, and which ones a PromQL expression names."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
-from manypath_services.codec.metrics import CodecMetrics
-from manypath_services.worker.metrics import WorkerMetrics
+from tests.deploy.manifests import ROOT
 
 _NAME = re.compile(r"\b(?:manypath|grpc_server|process|DCGM)_\w+")
-
-# Of the camera client, which counts in another process.
-_CAMERA = frozenset(
-    {
-        "manypath_camera_connected",
-        "manypath_camera_frame_age_seconds",
-        "manypath_camera_frames_total",
-        "manypath_camera_reconnects_total",
-        "manypath_camera_skipped_total",
-        "manypath_spool_bytes",
-        "manypath_spool_dropped_total",
-        "manypath_spool_items",
-        "manypath_spool_limit_bytes",
-        "manypath_spool_oldest_age_seconds",
-    }
-)
-
-
-def _series(registry: CollectorRegistry) -> set[str]:
-    found = set()
-    for family in registry.collect():
-        suffixes = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",)}.get(family.type, ("",))
-        found |= {family.name + suffix for suffix in suffixes}
-    return found
+_MADE = re.compile(r'(Counter|Gauge|Histogram)(?:MetricFamily)?\(\s*"((?:manypath|grpc_server)_\w+)"')
+_ROOMS = ("codec", "worker")  # that give their name to metrics of the common room
+_SUFFIXES = {"Histogram": ("_bucket", "_sum", "_count"), "Counter": ("_total",), "Gauge": ("",)}
 
 
 @cache
 def metric_names() -> frozenset[str]:
-    """Names of the series that services of ours may have."""
-    registries = [CodecMetrics("encoder", "test").registry, WorkerMetrics("test").registry]
-    return _CAMERA.union(*map(_series, registries))
+    """Names of the series that processes of ours may have."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    names = {sample.name for family in registry.collect() for sample in family.samples}
+    for folder in ("services/manypath_services", "src/manypath_camera"):
+        for file in (ROOT / folder).rglob("*.py"):
+            text = file.read_text()
+            text += "".join(text.replace('f"manypath_{self.ROOM}', f'"manypath_{room}') for room in _ROOMS)
+            for kind, name in _MADE.findall(text):
+                names |= {name.removesuffix("_total") + suffix for suffix in _SUFFIXES[kind]}
+    return frozenset(names)
 
 
 def names_in(expression: str) -> set[str]:
