@@ -23,7 +23,7 @@ from deploy.grafana.__main__ import BOARDS
 from deploy.grafana.panels import INTERVAL, Board, Kind, Panel
 
 mpl.use("Agg")
-from matplotlib import pyplot
+from matplotlib import pyplot as plt
 
 _COLUMNS = 3
 _MOST_LINES = 12
@@ -61,7 +61,7 @@ def draw(prometheus: str, board: Board, file: Path, *, minutes: float, interval:
     """Draw a dashboard; return how many of its panels have something to show."""
     panels = [panel for row in board.rows for panel in row.panels if panel.kind is not Kind.TABLE]
     rows = math.ceil(len(panels) / _COLUMNS)
-    figure, grid = pyplot.subplots(rows, _COLUMNS, figsize=(15, 2.9 * rows), squeeze=False, layout="constrained")
+    figure, grid = plt.subplots(rows, _COLUMNS, figsize=(15, 2.9 * rows), squeeze=False, layout="constrained")
     shown = 0
     for axes, panel in zip(grid.flat, panels, strict=False):
         shown += _draw_panel(axes, prometheus, panel, minutes=minutes, interval=interval)
@@ -69,7 +69,7 @@ def draw(prometheus: str, board: Board, file: Path, *, minutes: float, interval:
         axes.axis("off")
     figure.suptitle(f"{board.title} (the dashboard's queries, drawn without Grafana)", fontsize=11)
     figure.savefig(file, dpi=80)
-    pyplot.close(figure)
+    plt.close(figure)
     return shown
 
 

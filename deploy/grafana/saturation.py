@@ -46,7 +46,7 @@ _QUEUE = Row(
         ),
         Panel(
             "Age of what is computed now",
-            "Seconds since the oldest work under way began. A line that climbs straight up is a picture that does not end.",
+            "Seconds since the oldest work under way began. A line that climbs and climbs is work that never ends.",
             "s",
             [Query(f"max by (job, instance) ({gauge('manypath_compute_age_seconds')})", "{{job}} {{instance}}")],
             bad_from=30,

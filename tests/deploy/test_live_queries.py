@@ -103,9 +103,10 @@ def test_a_query_of_a_dashboard_answers_with_series(live, expression):
     assert live.server.query(concrete(expression, "5s"))
 
 
-@pytest.mark.parametrize(
-    "rule", [pytest.param(r, id=r.get("alert") or r["record"]) for g in GROUPS for r in g["rules"]]
-)
+RULES = [pytest.param(rule, id=rule.get("alert") or rule["record"]) for group in GROUPS for rule in group["rules"]]
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_what_a_rule_looks_at_is_there(live, rule):
     """A rule that is silent because nothing is wrong, not because nothing is there."""
     for wanted in looked_at(rule["expr"]):
