@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import re
 import sys
 import time
 import urllib.parse
@@ -83,7 +82,9 @@ def _draw_panel(axes: Any, prometheus: str, panel: Panel, *, minutes: float, int
         for labels, minutes_ago, values in series(prometheus, concrete(query.expression, interval), minutes)[
             :_MOST_LINES
         ]:
-            legend = re.sub(r"{{(\w+)}}", lambda match, known=labels: known.get(match[1], ""), query.legend)
+            legend = query.legend
+            for name, value in labels.items():
+                legend = legend.replace(f"{{{{{name}}}}}", value)
             axes.plot(minutes_ago, values, linewidth=1, label=legend or "all")
             lines += 1
     if lines:
