@@ -17,7 +17,7 @@ from tests.services.serving import Running, photo
 
 expect.set_options(timeout=1000 * SECONDS)
 
-PAGES = ["/?picture=photo-cat", "/compare?picture=photo-cat", "/system", "/nowhere"]
+PAGES = ["/?picture=photo-cat", "/compare?picture=photo-cat", "/cameras", "/system", "/nowhere"]
 
 
 def settled(page: Page, bytes_before: str = "") -> dict[str, str]:

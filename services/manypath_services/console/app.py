@@ -15,8 +15,9 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from manypath_services.common.tokens import TokenFile
-from manypath_services.console import compare_page, signin, system_page, try_page
+from manypath_services.console import cameras_page, compare_page, signin, system_page, try_page
 from manypath_services.console.baselines import Baselines
+from manypath_services.console.cameras import Cameras
 from manypath_services.console.codec_services import CodecServices
 from manypath_services.console.curves import Curves
 from manypath_services.console.gallery import Gallery
@@ -51,17 +52,30 @@ def build(settings: ConsoleSettings, version: str, metrics: ConsoleMetrics, clos
         renditions = Renditions(services)
         baselines = Baselines(settings.processes)
         curves = Curves(services, renditions, baselines, settings.curves_limit)
+        cameras = Cameras(services)
         prometheus = Prometheus(settings.prometheus) if settings.prometheus else None
         gallery = Gallery(
             max_pixels=settings.max_pixels, kept_bytes=settings.kept_bytes, kept_seconds=settings.kept_seconds
         )
         app.state.parts = Parts(
-            settings, version, metrics, services, gallery, renditions, baselines, curves, prometheus, tokens, closing
+            settings,
+            version,
+            metrics,
+            services,
+            gallery,
+            renditions,
+            baselines,
+            curves,
+            cameras,
+            prometheus,
+            tokens,
+            closing,
         )
         try:
             yield
         finally:
             await curves.close()
+            await cameras.close()
             await services.close()
             if prometheus is not None:
                 await prometheus.close()
@@ -71,6 +85,7 @@ def build(settings: ConsoleSettings, version: str, metrics: ConsoleMetrics, clos
         routes=[
             *try_page.routes(),
             *compare_page.routes(),
+            *cameras_page.routes(),
             *system_page.routes(),
             *signin.routes(),
             Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static"),

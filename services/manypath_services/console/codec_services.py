@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import grpc
@@ -106,6 +106,25 @@ class CodecServices:
         request = pb.InspectRequest(bitstream=stream, bit_map=True)
         answer = await self._answer("decoder", self._decoder().Inspect(request, **self._call()))
         return answer.bit_map  # type: ignore[no-any-return]
+
+    async def watch_results(self, interval_seconds: float) -> AsyncGenerator[pb.WatchResultsResponse, None]:
+        """Yield the newest frame of each camera with its bitstream, and each newer one.
+
+        Args:
+            interval_seconds: shortest time between two of one camera.
+
+        Raises:
+            ProblemError: the decoder cannot be reached, or ended the stream.
+        """
+        request = pb.WatchResultsRequest(bitstreams=True, interval_seconds=interval_seconds)
+        call = self._decoder().WatchResults(request, wait_for_ready=False)
+        try:
+            async for told in call:
+                yield told
+        except grpc.aio.AioRpcError as err:
+            raise problem_of(err, "decoder", self._targets["decoder"]) from err
+        finally:
+            call.cancel()
 
     async def encoder_capabilities(self) -> pb.GetCapabilitiesResponse:
         """Return what the encoder has and accepts.

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from manypath_services.console.curves import Curve
+from manypath_services.console.events import event_stream
 from manypath_services.console.gallery import PHOTOS
 from manypath_services.console.pages import page, parts_of, route
 from manypath_services.console.problems import ProblemError
-
-_HEARTBEAT_SECONDS = 10.0
 
 
 def routes() -> list[BaseRoute]:
@@ -57,38 +54,7 @@ async def events(request: Request) -> Response:
     return event_stream(_curve_events(curve), parts.closing)
 
 
-def event_stream(events: AsyncIterator[tuple[str, object]], closing: asyncio.Event) -> StreamingResponse:
-    """Return events as a stream; it ends with them, with the reader, or when the console ends."""
-    return StreamingResponse(
-        _lines(events, closing), media_type="text/event-stream", headers={"cache-control": "no-store"}
-    )
-
-
-async def _lines(events: AsyncIterator[tuple[str, object]], closing: asyncio.Event) -> AsyncIterator[str]:
-    ending = asyncio.ensure_future(closing.wait())
-    coming: asyncio.Task[tuple[str, object]] | None = None
-    try:
-        while not closing.is_set():
-            if coming is None:
-                coming = asyncio.ensure_future(anext(events))
-            await asyncio.wait((coming, ending), timeout=_HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if not coming.done():
-                yield ": still here\n\n"  # proxies close what is silent for long
-                continue
-            try:
-                kind, content = coming.result()
-            except StopAsyncIteration:
-                return
-            coming = None
-            yield f"event: {kind}\ndata: {json.dumps(content)}\n\n"
-    finally:
-        ending.cancel()
-        if coming is not None:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
-
-
-async def _curve_events(curve: Curve) -> AsyncIterator[tuple[str, object]]:
+async def _curve_events(curve: Curve) -> AsyncGenerator[tuple[str, object], None]:
     done = 0
     async for fresh in curve.follow():
         done += len(fresh)

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from manypath_services.common.tokens import TokenFile
 from manypath_services.console import wording
 from manypath_services.console.baselines import Baselines
+from manypath_services.console.cameras import Cameras
 from manypath_services.console.codec_services import CodecServices
 from manypath_services.console.curves import Curves
 from manypath_services.console.gallery import Gallery
@@ -43,6 +44,7 @@ class Parts(NamedTuple):
         renditions: what the services made of them.
         baselines: the other formats.
         curves: rate curves under way.
+        cameras: live ones.
         prometheus: None where there is none.
         tokens: of those who may sign in; None where everyone may.
         closing: set when the console is about to end; streams of events end then.
@@ -56,6 +58,7 @@ class Parts(NamedTuple):
     renditions: Renditions
     baselines: Baselines
     curves: Curves
+    cameras: Cameras
     prometheus: Prometheus | None
     tokens: TokenFile | None
     closing: asyncio.Event
@@ -79,6 +82,7 @@ def _environment() -> Environment:
         milliseconds=wording.milliseconds,
         percent=wording.percent,
         stage=wording.stage,
+        duration=wording.duration,
     )
     return environment
 

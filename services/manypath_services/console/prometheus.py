@@ -98,6 +98,33 @@ class Series(NamedTuple):
     lines: Mapping[str, Sequence[float | None]]
 
 
+class Spools(NamedTuple):
+    """What waits at the edge, of all spools together.
+
+    Attributes:
+        frames: on disk.
+        bytes: of them.
+        limit_bytes: most that may be.
+        oldest_seconds: age of the oldest.
+        closed: spools whose way to the receiver is closed.
+    """
+
+    frames: float
+    bytes: float
+    limit_bytes: float
+    oldest_seconds: float
+    closed: float
+
+
+_SPOOLS = (  # in the order of Spools
+    "sum(manypath_spool_items)",
+    "sum(manypath_spool_bytes)",
+    "sum(manypath_spool_limit_bytes)",
+    "max(manypath_spool_oldest_age_seconds)",
+    "count(manypath_uplink_open == 0) or vector(0)",
+)
+
+
 class Prometheus:
     """Asks one Prometheus.
 
@@ -128,20 +155,37 @@ class Prometheus:
             for question, lines in zip(QUESTIONS, answers, strict=True)
         }
 
+    async def spools(self) -> Spools | None:
+        """Return what waits at the edge; None where no spool is known.
+
+        Raises:
+            ProblemError: Prometheus cannot be reached, or refuses.
+        """
+        found = await asyncio.gather(*(self._now(promql) for promql in _SPOOLS))
+        values = [value for value in found if value is not None]
+        return Spools(*values) if len(values) == len(_SPOOLS) else None
+
+    async def _now(self, promql: str) -> float | None:
+        found = await self._result("/api/v1/query", {"query": promql})
+        return float(found[0]["value"][1]) if found else None
+
     async def _ask(
         self, question: Question, start: float, end: float, step: float
     ) -> dict[str, list[tuple[float, float]]]:
         window = f"{max(60, round(4 * step))}s"
         promql = question.promql.replace("RANGE", window)
         query = {"query": promql, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+        found = await self._result("/api/v1/query_range", query)
+        return {
+            one["metric"].get(question.label, "all"): [(float(at), float(value)) for at, value in one["values"]]
+            for one in found
+        }
+
+    async def _result(self, path: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
         try:
-            answer = await self._client.get("/api/v1/query_range", params=query)
+            answer = await self._client.get(path, params=query)
             answer.raise_for_status()
             found: list[dict[str, Any]] = answer.json()["data"]["result"]
-            return {
-                one["metric"].get(question.label, "all"): [(float(at), float(value)) for at, value in one["values"]]
-                for one in found
-            }
         except (httpx.HTTPError, httpx.InvalidURL, KeyError, TypeError, ValueError) as err:
             raise ProblemError(
                 f"Prometheus at {self._url} does not answer.",
@@ -149,6 +193,7 @@ class Prometheus:
                 detail=str(err)[:200],
                 status=502,
             ) from err
+        return found
 
 
 def _aligned(samples: Sequence[tuple[float, float]], times: Sequence[float], step: float) -> list[float | None]:

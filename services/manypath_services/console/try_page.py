@@ -12,22 +12,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from manypath_services.console.baselines import MEDIA_TYPES, NAMES
-from manypath_services.console.choices import LEFTS, PERCEPTUAL, RATE_KINDS, Choices, read_choices
+from manypath_services.console.choices import LEFTS, RATE_KINDS, Choices, read_choices
 from manypath_services.console.gallery import PHOTOS, KeptPicture
 from manypath_services.console.layers import layer_file
 from manypath_services.console.pages import page, parts_of, route, unless_gone
+from manypath_services.console.paths import path_choices
 from manypath_services.console.problems import ProblemError
 from manypath_services.console.snippets import grpcurl_snippet, python_snippet
 
-# Well-known; a model's own come behind them.
-_PATHS = ("perceptual", "mse", "classification", "segmentation", "detection")
-_WORDS = {
-    "perceptual": "for people: looks right",
-    "mse": "least squared error",
-    "classification": "for a classifier",
-    "segmentation": "for a segmenter",
-    "detection": "for a detector",
-}
 _PICTURE_HEADERS = {"cache-control": "private, max-age=600"}  # its address says what it is
 
 
@@ -188,15 +180,11 @@ async def _controls(request: Request) -> dict[str, Any]:
     """Return what the controls can offer; without a decoder, what is always there."""
     parts = parts_of(request)
     try:
-        known = await parts.services.decoder_capabilities()
-        trained, tasks = set(known.path_names), set(known.task_names)
+        tasks = set((await parts.services.decoder_capabilities()).task_names)
     except ProblemError:
-        trained, tasks = set(), set()
-    names = [*_PATHS, *sorted(trained - set(_PATHS))]
+        tasks = set()
     return {
-        "paths": [
-            (name, _WORDS.get(name, "a path of your own"), name == PERCEPTUAL or name in trained) for name in names
-        ],
+        "paths": await path_choices(parts.services),
         "tasks": tasks,
         "lefts": LEFTS,
         "left_names": {"original": "original", **NAMES},

@@ -33,3 +33,12 @@ def percent(share: float) -> str:
 def stage(name: str) -> str:
     """Return a stage's name in words."""
     return name.replace("_", " ")
+
+
+def duration(seconds: float) -> str:
+    """Return a time span: "0.4 s", "12 s", "3 min", "2 h"."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 119.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7170 else f"{seconds / 3600:.0f} h"
