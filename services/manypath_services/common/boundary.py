@@ -233,6 +233,7 @@ class _Call:
         self._admitted = False
         self._begun = time.perf_counter()
         self._id = _request_id(context)
+        self._peer = context.peer()  # now: asked of a stream that its caller left, gRPC reads memory that is freed
         self._span: tracing.Span | None = None
 
     async def __aenter__(self) -> Self:
@@ -276,7 +277,7 @@ class _Call:
 
     def _end(self, status: Status) -> None:
         seconds = time.perf_counter() - self._begun
-        self._boundary.end(self._labels, status, seconds, self._context.peer(), admitted=self._admitted)
+        self._boundary.end(self._labels, status, seconds, self._peer, admitted=self._admitted)
         if self._span is not None:
             facts: dict[str, str | int] = {
                 "rpc.grpc.status_code": status.code.value[0],
