@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from manypath_services.console.metrics import ConsoleMetrics
 from manypath_services.console.server import PageServer
@@ -19,6 +19,7 @@ from tests.worker.models import boxes_graph, colours_graph, light_graph, write_m
 
 MODEL = "tiny-random-sides"  # small, with a side for every well-known path
 SECONDS = 60.0  # nothing of a test takes that long; a hang becomes an error
+expect.set_options(timeout=1000 * SECONDS)
 
 
 class Console:

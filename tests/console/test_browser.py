@@ -11,11 +11,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.console.conftest import SECONDS, Console, opened
+from tests.console.conftest import Console, opened
 from tests.console.test_http import file_of
 from tests.services.serving import Running, photo
-
-expect.set_options(timeout=1000 * SECONDS)
 
 PAGES = ["/?picture=photo-cat", "/compare?picture=photo-cat", "/cameras", "/system", "/nowhere"]
 

@@ -132,6 +132,10 @@ class Cameras:
     async def _watch(self) -> None:
         while True:
             try:
+                # a decoder that has just begun has nothing to tell of cameras yet
+                if self._away_since is not None and (await self._services.health("decoder")).serving:
+                    self._away_since = self._problem = None
+                    self._tell()
                 async with aclosing(self._services.watch_results(_INTERVAL_SECONDS)) as results:
                     async for told in results:
                         self._away_since = self._problem = None
