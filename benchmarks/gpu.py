@@ -21,7 +21,7 @@ from benchmarks.exactness.__main__ import compare, report
 from benchmarks.exactness.conditions import ON_GPU
 from benchmarks.picture import Pixels, photo_like
 from manypath.codec import Codec
-from manypath_lab.profile.machine import this_machine
+from manypath_lab.machine import this_machine
 
 _DESCRIPTION = """\
 Compare a GPU with the CPU: every entropy parameter and every stream must be equal (as benchmarks.exactness does it),

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.picture import load_or_make
-from manypath_lab.profile.machine import this_machine, thread_environment, use_threads
+from manypath_lab.machine import this_machine, thread_environment, use_threads
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LIMIT_MB = 2500.0  # the promise, for a 3840x2160 picture, each way

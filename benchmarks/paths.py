@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.picture import Pixels, load_or_make
 from manypath.codec import Codec, StageTimings
-from manypath_lab.profile.machine import this_machine, thread_environment, use_threads
+from manypath_lab.machine import this_machine, thread_environment, use_threads
 
 
 class Way(NamedTuple):

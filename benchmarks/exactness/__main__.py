@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from benchmarks.exactness.conditions import ON_CPU, ON_GPU, REFERENCE, Condition
 from benchmarks.exactness.probe import Order, store_random
-from manypath_lab.profile.machine import cpu_flags, this_machine
+from manypath_lab.machine import cpu_flags, this_machine
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from manypath_lab.profile.machine import thread_environment
+from manypath_lab.machine import thread_environment
 
 
 class Condition(NamedTuple):

@@ -30,7 +30,7 @@ from manypath.geometry import LATENT_PIXELS, WINDOW_PIXELS
 from manypath.network import Network
 from manypath.quality import QUALITY_CODES
 from manypath.testing import random_model
-from manypath_lab.profile.machine import use_threads
+from manypath_lab.machine import use_threads
 
 SAMPLES = 4  # per probe: one batch of four, or four batches of one
 QUALITIES = (1.0, 4.5, 8.0)

@@ -28,8 +28,8 @@ from benchmarks.paradigms.paradigm import Paradigm, without_sides
 from benchmarks.paradigms.trainer import Batch, ParadigmTrainer
 from manypath.allocation import keep_memory
 from manypath.errors import CheckpointError, ConfigError
+from manypath_lab.machine import this_machine
 from manypath_lab.profile import count as profile
-from manypath_lab.profile.machine import this_machine
 from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.recipe import Phase, SideRecipe, load_recipe

@@ -16,11 +16,11 @@ from manypath.image import to_image
 from manypath.multipath.routing import Routing, Trace
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.losses import rate_weight
+from manypath_lab.training.qualities import draw_codes
 from manypath_lab.training.rate import RateModel, StepBits
 from manypath_lab.training.recipe import SideRecipe
 from manypath_lab.training.run import TrainingRun
 from manypath_lab.training.side_loss import SideLossTerms, SidePicture
-from manypath_lab.training.stage1 import draw_codes
 
 
 class Batch(NamedTuple):

@@ -15,7 +15,7 @@ from benchmarks.picture import load_or_make, photo_like
 from benchmarks.speed import plan, table
 from benchmarks.speed.chart import save_chart
 from benchmarks.speed.subjects import CLASSICAL, LEARNED, OURS
-from manypath_lab.profile.machine import Machine, this_machine
+from manypath_lab.machine import Machine, this_machine
 
 _ALL = (*OURS, *LEARNED, *CLASSICAL)
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter
 from benchmarks.speed.plan import Timing
 from benchmarks.speed.subjects import OURS
 from benchmarks.speed.table import DIRECTIONS, QUOTED, Best, Direction, best
-from manypath_lab.profile.machine import Machine
+from manypath_lab.machine import Machine
 
 _INK = "#222222"
 _OURS_COLOUR = "#D55E00"

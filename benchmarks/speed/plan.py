@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from benchmarks.speed.subjects import CLASSICAL, LEARNED, OURS, Variant
 from benchmarks.speed.worker import Direction, Result, Task, from_json
-from manypath_lab.profile.machine import thread_environment
+from manypath_lab.machine import thread_environment
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORKER_LIMIT_SECONDS = 1800.0

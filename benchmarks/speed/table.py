@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from benchmarks.speed.plan import Timing
 from benchmarks.speed.subjects import OURS
-from manypath_lab.profile.machine import Machine
+from manypath_lab.machine import Machine
 
 Direction = Literal["encode", "decode"]
 DIRECTIONS: tuple[Direction, ...] = ("encode", "decode")

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.picture import Pixels
 from benchmarks.speed.subjects import Subject, Variant, make_subject
-from manypath_lab.profile.machine import use_threads
+from manypath_lab.machine import use_threads
 
 
 class Task(NamedTuple):

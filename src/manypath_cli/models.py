@@ -57,13 +57,13 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         help="turn a training run into a model file",
         description="Freeze a training run's averaged weights: integers, tables, digest, half precision.",
         epilog="examples:\n  manypath models export runs/stage1 --output edge.safetensors\n"
-        "  manypath models export runs/cls --start edge --output edge+cls.safetensors   a run that trained a side\n"
+        "  manypath models export runs/cls --model edge --output edge+cls.safetensors   a run that trained a side\n"
         "  manypath models export runs/mix --blend runs/stage1=0.7 --output edge.safetensors",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     export.add_argument("run", help="run folder that `manypath lab train` wrote")
     export.add_argument("-o", "--output", required=True, metavar="FILE", help="a .safetensors file")
-    export.add_argument("--start", default="edge", help="of a side's run: the model that gets the side (default: edge)")
+    export.add_argument("--model", default="edge", help="of a side's run: the model that gets the side (default: edge)")
     export.add_argument(
         "--blend",
         metavar="RUN=SHARE",
@@ -178,7 +178,7 @@ def export_model(args: argparse.Namespace) -> int:
         from manypath_lab.training import sides
         from manypath_lab.training.stage2 import export_side
 
-        return _write(output, sides.to_bytes(export_side(run, sides.read(args.start))))
+        return _write(output, sides.to_bytes(export_side(run, sides.read(args.model))))
     other = None
     if args.blend:
         name, _, share = args.blend.rpartition("=")

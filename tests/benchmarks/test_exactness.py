@@ -10,7 +10,7 @@ from benchmarks.exactness.conditions import ON_CPU, Condition
 from benchmarks.exactness.probe import entropy_parameters, read_streams, store_random, write_streams
 from manypath.codec import Codec
 from manypath.testing import random_model
-from manypath_lab.profile.machine import cpu_flags
+from manypath_lab.machine import cpu_flags
 
 
 def test_two_threads_and_bf16_agree_with_the_reference_in_every_symbol() -> None:

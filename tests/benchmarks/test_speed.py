@@ -14,7 +14,7 @@ from benchmarks.speed.chart import draw, save_chart
 from benchmarks.speed.plan import Timing, plan, run_rounds, run_worker, summarise, variants
 from benchmarks.speed.subjects import CLASSICAL, LEARNED, OURS, Subject, Variant, make_subject
 from benchmarks.speed.worker import Direction, Result, Task, clock_calls, from_json, to_json
-from manypath_lab.profile.machine import Machine
+from manypath_lab.machine import Machine
 
 MACHINE = Machine("A CPU", 2, False, "", "2.13", 0.1)
 

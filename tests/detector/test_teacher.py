@@ -8,8 +8,8 @@ import torch
 from manypath_cli.main import main
 from manypath_lab.detector.teacher import DetectorTeacher, distances
 from manypath_lab.training.data import PictureSet
-from manypath_lab.training.joint import MixTrainer
-from manypath_lab.training.recipe import MixRecipe, Phase, SideRecipe, load_recipe
+from manypath_lab.training.joint import JointTrainer
+from manypath_lab.training.recipe import JointRecipe, Phase, SideRecipe, load_recipe
 from manypath_lab.training.teachers import load_task_network
 from tests.detector.conftest import Reference
 
@@ -74,12 +74,12 @@ def test_detection_is_a_task_of_the_joint_fine_tuning(reference: Reference, tmp_
     for name in ("img0", "img1"):
         Image.fromarray(reference[f"{name}_rgb"]).save(tmp_path / f"{name}.png")
     shipped = load_recipe("mix")
-    assert isinstance(shipped, MixRecipe)
+    assert isinstance(shipped, JointRecipe)
     (task,) = [task for task in shipped.tasks if task.path == "detection"]
     assert task.network == "detector"
     phase = Phase(steps=1, batch=1, crop=64)
-    recipe = MixRecipe(name="t", preset="tiny", warmup=1, tasks=(task,), tasks_weight=0.5, phases=(phase,))
-    trainer = MixTrainer(recipe, PictureSet(tmp_path, 64, quiet=True), tmp_path / "run")
+    recipe = JointRecipe(name="t", preset="tiny", warmup=1, tasks=(task,), tasks_weight=0.5, phases=(phase,))
+    trainer = JointTrainer(recipe, PictureSet(tmp_path, 64, quiet=True), tmp_path / "run")
     told = trainer.train_step()
     assert told["task"] > 0
     encoder = dict(trainer.network.named_parameters())["model.g_a.embed.weight"]

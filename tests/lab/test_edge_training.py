@@ -14,7 +14,8 @@ from manypath.quality import LEVELS, QUALITY_STEPS
 from manypath_lab.training.augmented import TOP_CODE, AugmentedPictures
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.drawn import KINDS, draw_picture, write_text
-from manypath_lab.training.float_weights import initialise, save_weights
+from manypath_lab.training.float_weights import save_weights
+from manypath_lab.training.init import initialise
 from manypath_lab.training.losses import seen_error, squared_error
 from manypath_lab.training.optimisers import MuonAndAdam, is_matrix, make_optimiser
 from manypath_lab.training.recipe import Augmentation, LearningRates, MuonRates, Recipe, load_recipe

@@ -1,4 +1,4 @@
-"""The discriminator beside stage 1: who learns from what, where a run begins, what becomes of the streams."""
+"""The discriminator beside stage 1: who learns from what, where a run starts, what becomes of the streams."""
 
 import math
 from pathlib import Path
@@ -13,8 +13,8 @@ from manypath_cli.main import main
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.discriminator import Discriminator, level_blend
 from manypath_lab.training.export import export_run
-from manypath_lab.training.gan import GanTrainer, fooling, telling
-from manypath_lab.training.init import begin_at
+from manypath_lab.training.gan import GanTrainer, discriminator_loss, generator_loss
+from manypath_lab.training.init import initialise
 from manypath_lab.training.recipe import Gan, GanRecipe, Loss, Phase, Recipe
 from manypath_lab.training.stage1 import Pass, Trainer
 from tests.codec.conftest import photo
@@ -29,7 +29,7 @@ def gan_recipe(preset: str, freeze: tuple[str, ...] = ()) -> GanRecipe:
 
 
 @pytest.fixture(scope="module")
-def begun(photos: PictureSet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def stage1_runs(photos: PictureSet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Stage-1 runs by preset."""
     runs = {}
     for preset in ("tiny", "tinylic-tiny"):
@@ -72,39 +72,41 @@ def test_its_answer_depends_on_picture_latent_and_quality() -> None:
 
 def test_undecided_answers_cost_what_the_formulas_say() -> None:
     undecided = torch.zeros(2, 9)
-    assert fooling(undecided).tolist() == pytest.approx([math.log(2)] * 2)
-    assert telling(undecided, undecided).tolist() == pytest.approx([2 * math.log(2)] * 2)
-    assert float(fooling(undecided - 20)[0]) == pytest.approx(20, rel=1e-3)  # does not saturate where it is found out
+    assert generator_loss(undecided).tolist() == pytest.approx([math.log(2)] * 2)
+    assert discriminator_loss(undecided, undecided).tolist() == pytest.approx([2 * math.log(2)] * 2)
+    assert float(generator_loss(undecided - 20)[0]) == pytest.approx(
+        20, rel=1e-3
+    )  # does not saturate where it is found out
 
 
 def test_it_learns_to_tell_and_its_gradient_leads_pictures_towards_originals(
-    begun: dict[str, Path], photos: PictureSet, tmp_path: Path
+    stage1_runs: dict[str, Path], photos: PictureSet, tmp_path: Path
 ) -> None:
     trainer = GanTrainer(gan_recipe("tinylic-tiny"), photos, tmp_path)
-    begin_at(trainer, begun["tinylic-tiny"])
+    initialise(trainer, stage1_runs["tinylic-tiny"])
     with torch.no_grad():
         made = trainer.forward_pass()
     losses = [trainer.step_of_discriminator(made) for _ in range(30)]
     assert losses[-1] < 0.8 * losses[0]
     x_hat = made.x_hat.clone().requires_grad_(True)
-    fooled = fooling(trainer._judge_frozen(made._replace(x_hat=x_hat))).mean()
+    fooled = generator_loss(trainer._judge_frozen(made._replace(x_hat=x_hat))).mean()
     (gradient,) = torch.autograd.grad(fooled, x_hat)
     nearer = made._replace(x_hat=x_hat.detach() - 1e-2 * gradient / gradient.norm())
-    assert float(fooling(trainer._judge_frozen(nearer)).mean()) < float(fooled.detach())
+    assert float(generator_loss(trainer._judge_frozen(nearer)).mean()) < float(fooled.detach())
 
 
-def test_a_run_begins_at_stage_1_resumes_to_the_step_and_is_exported(
-    begun: dict[str, Path], photos: PictureSet, tmp_path: Path
+def test_a_run_starts_from_stage_1_resumes_to_the_step_and_is_exported(
+    stage1_runs: dict[str, Path], photos: PictureSet, tmp_path: Path
 ) -> None:
     preset = "tinylic-tiny"
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     first = GanTrainer(gan_recipe(preset), photos, whole)
-    begin_at(first, begun[preset])
-    average = torch.load(begun[preset] / "state.pt", weights_only=True)["average"]
+    initialise(first, stage1_runs[preset])
+    average = torch.load(stage1_runs[preset] / "state.pt", weights_only=True)["average"]
     assert all(torch.equal(average[f"module.{key}"], value) for key, value in first.network.state_dict().items())
     first.run()
     again = GanTrainer(gan_recipe(preset), photos, parts)
-    begin_at(again, begun[preset])
+    initialise(again, stage1_runs[preset])
     for _ in range(2):
         again.train_step()
     parts.mkdir()
@@ -114,24 +116,25 @@ def test_a_run_begins_at_stage_1_resumes_to_the_step_and_is_exported(
     assert resumed.step == 2
     resumed.run()
     for one, other in ((first.network, resumed.network), (first.discriminator, resumed.discriminator)):
-        found = other.state_dict()
-        assert all(torch.equal(value, found[name]) for name, value in one.state_dict().items())
+        state = other.state_dict()
+        assert all(torch.equal(value, state[name]) for name, value in one.state_dict().items())
     file = tmp_path / "gan.safetensors"
     file.write_bytes(export_run(whole))
     codec = Codec.load(file)
     assert codec.decode(codec.encode(photo(70, 90), quality=3)).shape == (70, 90, 3)
 
 
+@pytest.mark.usefixtures("units")
 @pytest.mark.parametrize("preset", ["tiny", "tinylic-tiny"])
 def test_where_only_the_decoder_learns_streams_stay_valid(
-    preset: str, begun: dict[str, Path], photos: PictureSet, tmp_path: Path
+    preset: str, stage1_runs: dict[str, Path], photos: PictureSet, tmp_path: Path
 ) -> None:
     trainer = GanTrainer(gan_recipe(preset, SHARED), photos, tmp_path)
-    begin_at(trainer, begun[preset])
+    initialise(trainer, stage1_runs[preset])
     assert not trainer.stream_learns
     trainer.run()
     files = [tmp_path / "before.safetensors", tmp_path / "after.safetensors"]
-    for file, run in zip(files, (begun[preset], tmp_path), strict=True):
+    for file, run in zip(files, (stage1_runs[preset], tmp_path), strict=True):
         file.write_bytes(export_run(run))
     before, after = (Codec.load(file) for file in files)
     assert before.model_digest == after.model_digest
@@ -141,12 +144,24 @@ def test_where_only_the_decoder_learns_streams_stay_valid(
     assert not np.array_equal(before.decode(stream), after.decode(stream))
 
 
+@pytest.mark.parametrize("preset", ["tiny", "tinylic-tiny"])
+def test_where_only_the_decoder_learns_it_sees_the_latents_of_streams(
+    preset: str, units: bool, stage1_runs: dict[str, Path], photos: PictureSet, tmp_path: Path
+) -> None:
+    trainer = GanTrainer(gan_recipe(preset, SHARED), photos, tmp_path)
+    initialise(trainer, stage1_runs[preset])
+    assert trainer.autocast == units
+    step = trainer.forward_pass()
+    with torch.inference_mode():
+        assert torch.equal(trainer.network.model.latents(step.x, step.code).y_hat, step.y_hat)
+
+
 def test_a_loss_without_a_learning_stream_has_no_rate(
-    begun: dict[str, Path], photos: PictureSet, tmp_path: Path
+    stage1_runs: dict[str, Path], photos: PictureSet, tmp_path: Path
 ) -> None:
     recipe = gan_recipe("tiny", SHARED).model_copy(update={"loss": Loss(balanced=False)})
     trainer = GanTrainer(recipe, photos, tmp_path)
-    begin_at(trainer, begun["tiny"])
+    initialise(trainer, stage1_runs["tiny"])
     made: Pass = trainer.forward_pass()
     assert torch.allclose(made.loss, 0.01 * made.error)
     assert not made.bpp.requires_grad
@@ -154,16 +169,16 @@ def test_a_loss_without_a_learning_stream_has_no_rate(
 
 
 def test_what_cannot_be_is_refused_in_words(
-    begun: dict[str, Path], photos: PictureSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stage1_runs: dict[str, Path], photos: PictureSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ConfigError, match="g_z"):
         Trainer(Recipe(name="t", preset="tiny", freeze=("g_z",), phases=PHASES), photos, tmp_path)
     trainer = GanTrainer(gan_recipe("tinylic-tiny"), photos, tmp_path)
     with pytest.raises(CheckpointError, match="another preset"):
-        begin_at(trainer, begun["tiny"])
+        initialise(trainer, stage1_runs["tiny"])
     from PIL import Image
 
     Image.fromarray(photo(64, 64, 1)).save(tmp_path / "1.png")
     asked = ["lab", "train", "tinylic_stage1_gan", "--preset", "tinylic-tiny", "--crop", "64", "--steps", "2"]
     assert main([*asked, "--pictures", str(tmp_path), "--output", str(tmp_path / "run")]) != 0
-    assert "--begin" in capsys.readouterr().err
+    assert "--init" in capsys.readouterr().err

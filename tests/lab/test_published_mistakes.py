@@ -106,7 +106,10 @@ def test_stage_2_has_no_rate_and_computes_no_perceptual_network_without_its_weig
     assert made["perceptual"] == 0.0
 
 
-def test_stage_2_sees_the_latents_that_a_decoder_will_see(side: SideTrainer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stage_2_sees_the_latents_that_a_decoder_will_see(
+    units: bool, side: SideTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert side.autocast == units
     assert not any(module.training for module in side.model.modules())
     seen: list[tuple[Tensor, Tensor, Tensor]] = []
     latents = Network.latents

@@ -19,7 +19,7 @@ from manypath_cli.main import main
 from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.recipe import Phase, SideLoss, SideRecipe, load_recipe, shipped
-from manypath_lab.training.stage2 import SideTrainer, export_side, start_side
+from manypath_lab.training.stage2 import SideTrainer, export_side, side_trainer
 from manypath_lab.training.task_networks import TaskNetwork, answer_distance
 from manypath_lab.training.teachers import load_task_network
 from tests.codec.conftest import photo
@@ -46,20 +46,10 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> PictureSet:
-    from PIL import Image
-
-    folder = tmp_path_factory.mktemp("pictures")
-    for seed in range(4):
-        Image.fromarray(photo(96, 128, seed)).save(folder / f"{seed}.png")
-    return PictureSet(folder, 64, quiet=True)
-
-
-@pytest.fixture(scope="module")
-def finished(start: Path, pictures: PictureSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(start: Path, photos: PictureSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("run")
     recipe = SideRecipe(name="t", path="mse", shape="adapter", ema=0.9, warmup=2, phases=(PHASE,))
-    start_side(recipe, start, pictures, run).run(report_every=5)
+    side_trainer(recipe, start, photos, run).run(report_every=5)
     return run
 
 
@@ -76,7 +66,7 @@ def test_a_side_learns_and_nothing_else_changes(finished: Path, start: Path) -> 
 
 def test_a_served_side_decodes_streams_that_the_parent_wrote(finished: Path, start: Path, tmp_path: Path) -> None:
     file = tmp_path / "with_side.safetensors"
-    assert main(["models", "export", str(finished), "--start", str(start), "--output", str(file)]) == 0
+    assert main(["models", "export", str(finished), "--model", str(start), "--output", str(file)]) == 0
     old, new = Codec.load(start), Codec.load(file)
     image = photo(70, 90, 9)
     stream = old.encode(image, quality=6)
@@ -87,11 +77,12 @@ def test_a_served_side_decodes_streams_that_the_parent_wrote(finished: Path, sta
     assert error[1] < error[0]
 
 
+@pytest.mark.usefixtures("units")
 def test_only_the_side_has_gradients_and_the_frozen_part_is_in_evaluation_mode(
-    start: Path, pictures: PictureSet, tmp_path: Path
+    start: Path, photos: PictureSet, tmp_path: Path
 ) -> None:
     recipe = SideRecipe(name="t", path="mse", shape="adapter", phases=(PHASE,))
-    trainer = SideTrainer(recipe, sides.read(start), pictures, tmp_path)
+    trainer = SideTrainer(recipe, sides.read(start), photos, tmp_path)
     for _ in range(4):
         trainer.train_step()
     own = {id(parameter) for parameter in trainer.side.parameters()}
@@ -101,34 +92,34 @@ def test_only_the_side_has_gradients_and_the_frozen_part_is_in_evaluation_mode(
         assert id(parameter) in own or parameter.grad is None
 
 
-def test_a_new_side_starts_close_to_the_main_path(start: Path, pictures: PictureSet, tmp_path: Path) -> None:
+def test_a_new_side_starts_close_to_the_main_path(start: Path, photos: PictureSet, tmp_path: Path) -> None:
     recipe = SideRecipe(name="t", path="mse", shape="inverted", phases=(PHASE,))
-    trainer = SideTrainer(recipe, sides.read(start), pictures, tmp_path)
+    trainer = SideTrainer(recipe, sides.read(start), photos, tmp_path)
     block = trainer.model.g_s.groups[0].blocks[0]
     x = torch.randn(200, TINY.channels) * 0.2
     main_out, side_out = block.main_mlp(x), block.side_mlps["mse"](x)
     assert float(((main_out - side_out).norm() / main_out.norm()).detach()) < 0.05
 
 
-def test_a_task_without_a_network_is_refused(start: Path, pictures: PictureSet, tmp_path: Path) -> None:
+def test_a_task_without_a_network_is_refused(start: Path, photos: PictureSet, tmp_path: Path) -> None:
     recipe = load_recipe("side", path="vehicles")
     assert isinstance(recipe, SideRecipe)
     with pytest.raises(ConfigError, match="network"):
-        start_side(recipe, start, pictures, tmp_path)
+        side_trainer(recipe, start, photos, tmp_path)
 
 
 def test_a_run_resumes_to_the_step_and_refuses_other_weights(
-    finished: Path, start: Path, pictures: PictureSet, tmp_path: Path
+    finished: Path, start: Path, photos: PictureSet, tmp_path: Path
 ) -> None:
     recipe = SideRecipe.model_validate_json((finished / "recipe.json").read_text())
-    trainer = start_side(recipe, start, pictures, finished)
+    trainer = side_trainer(recipe, start, photos, finished)
     assert trainer.resume()
     assert trainer.step == 30
     made = random_model("tiny", seed=4)
     other = tmp_path / "other.safetensors"
     other.write_bytes(checkpoint.to_bytes(TINY, checkpoint.export(made.model, made.hyper_tables)))
     with pytest.raises(CheckpointError, match="other weights"):
-        start_side(recipe, other, pictures, finished)
+        side_trainer(recipe, other, photos, finished)
     with pytest.raises(CheckpointError, match="not those"):
         export_side(finished, sides.read(other))
     with pytest.raises(CheckpointError, match="another model"):
@@ -146,14 +137,12 @@ def test_sides_of_one_model_merge_and_a_later_one_replaces_an_earlier(finished: 
     sides.to_bytes(both)
 
 
-def test_a_network_of_the_users_own_teaches_a_path_by_its_name(
-    start: Path, pictures: PictureSet, tmp_path: Path
-) -> None:
+def test_a_network_of_the_users_own_teaches_a_path_by_its_name(start: Path, photos: PictureSet, tmp_path: Path) -> None:
     loss = SideLoss(mse=0.3, task=1.0)
     recipe = SideRecipe(
         name="t", path="brightness", network=f"{__name__}:brightness_network", loss=loss, phases=(PHASE,)
     )
-    trainer = start_side(recipe, start, pictures, tmp_path)
+    trainer = side_trainer(recipe, start, photos, tmp_path)
     trainer.run(report_every=10)
     file = tmp_path / "own.safetensors"
     file.write_bytes(sides.to_bytes(export_side(tmp_path, sides.read(start))))

@@ -74,6 +74,7 @@ def loss_on_fixed_crops(trainer: Trainer) -> float:
         return float(rate_distortion(bpp, squared_error(out.x_hat, x), code, weights).mean())
 
 
+@pytest.mark.usefixtures("units")
 def test_training_lowers_the_loss(pictures: PictureSet, tmp_path: Path) -> None:
     recipe = RECIPE.model_copy(update={"phases": (Phase(steps=60, batch=4, crop=64),)})
     trainer = Trainer(recipe, pictures, tmp_path)

@@ -7,7 +7,7 @@
     h_a  y -> 3x3/2 -> 3x3/2 -> 1x1 -> z                                               [B, H/64, W/64, K]
 
 A group is a predictor and the blocks that share its choice of paths. Every block starts as the identity, so the
-untrained transforms are linear; ``linear_start`` in the lab sets them to a block KLT.
+untrained transforms are linear; ``linear_init`` in the lab sets them to a block KLT.
 """
 
 from __future__ import annotations

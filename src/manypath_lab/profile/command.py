@@ -71,7 +71,7 @@ def show(args: argparse.Namespace) -> int:
     """
     from tqdm import tqdm
 
-    from manypath_lab.profile.machine import this_machine
+    from manypath_lab.machine import this_machine
     from manypath_lab.profile.published_steps import STEPS
     from manypath_lab.profile.report import Profile, Report, draw, to_csv, to_json, to_markdown
     from manypath_lab.profile.subject import make_subject

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from manypath_lab.profile.machine import thread_environment
+from manypath_lab.machine import thread_environment
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 

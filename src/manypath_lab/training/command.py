@@ -1,4 +1,4 @@
-"""``manypath train``: a recipe and a folder of pictures in, a run folder out."""
+"""``manypath lab train``: a recipe and a folder of pictures in, a run folder out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from manypath.errors import ConfigError
 
 if TYPE_CHECKING:
     from manypath_lab.training.data import PictureSet
-    from manypath_lab.training.joint import MixTrainer
-    from manypath_lab.training.recipe import MixRecipe, Recipe
+    from manypath_lab.training.joint import JointTrainer
+    from manypath_lab.training.recipe import JointRecipe, Recipe
     from manypath_lab.training.stage1 import Trainer
 
 HELP = """\
@@ -21,24 +21,25 @@ Train a model, or one side path of a model. Kill it at any time: the same comman
 saved.
 
 examples:
-  manypath train stage1 --pictures ~/photos --output runs/stage1
+  manypath lab train stage1 --pictures ~/photos --output runs/stage1
   manypath models export runs/stage1 --output edge.safetensors
 
-  manypath train stage2_cls --start edge --pictures ~/photos --output runs/cls
-  manypath models export runs/cls --start edge --output edge+cls.safetensors
+  manypath lab train stage2_cls --model edge --pictures ~/photos --output runs/cls
+  manypath models export runs/cls --model edge --output edge+cls.safetensors
 
-The whole model tuned for people and machines at once, from where stage 1 stands and with the paths of a model:
-  manypath train mix --begin runs/stage1 --start edge --pictures ~/photos --own segmentation=~/streets --output runs/mix
+Joint fine-tuning, the whole model for people and machines at once, from where stage 1 stands, with a model's paths:
+  manypath lab train mix --init runs/stage1 --model edge --pictures ~/photos \\
+      --path-pictures segmentation=~/streets --output runs/mix
 
 The published network, as it was published to be trained: its first stage, the same with a discriminator, one path.
 For a look, take fewer steps of smaller crops, or its small sister (--preset tinylic-tiny):
-  manypath train tinylic_stage1 --pictures ~/photos --output runs/t1 --steps 200 --batch 2 --crop 64
-  manypath train tinylic_stage1_gan --begin runs/t1 --pictures ~/photos --output runs/t1g --steps 99 --crop 64
+  manypath lab train tinylic_stage1 --pictures ~/photos --output runs/t1 --steps 200 --batch 2 --crop 64
+  manypath lab train tinylic_stage1_gan --init runs/t1 --pictures ~/photos --output runs/t1g --steps 99 --crop 64
   manypath models export runs/t1g --output tinylic.safetensors
-  manypath train tinylic_stage2_mse --start tinylic.safetensors --pictures ~/photos --output runs/t2 --steps 100
+  manypath lab train tinylic_stage2_mse --model tinylic.safetensors --pictures ~/photos --output runs/t2 --steps 100
 
 A path for a network of your own, learned without labels and served under the name you give it:
-  manypath train side --network vehicles.onnx --name vehicles --pictures ~/photos --output runs/vehicles
+  manypath lab train side --network vehicles.onnx --name vehicles --pictures ~/photos --output runs/vehicles
 """
 
 
@@ -67,62 +68,71 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--batch", type=int, help="crops per step in place of the recipe's")
     parser.add_argument("--crop", type=int, help="side of a crop in place of the recipe's, a multiple of 64 pixels")
     parser.add_argument("--preset", help="of a main model, in place of the recipe's")
+    parser.add_argument(
+        "--validate", type=Path, metavar="DIR", help="pictures never trained on; the run folder gets validation.csv"
+    )
+    parser.add_argument(
+        "--init",
+        type=Path,
+        metavar="PATH",
+        help="where a main model starts: the run folder of another, or a file of float weights",
+    )
+    parser.add_argument(
+        "--model",
+        default="edge",
+        metavar="NAME",
+        help="for a side path: the model that gets it; for joint fine-tuning: whose paths it starts with; a shipped "
+        "model or a .safetensors file (default: %(default)s)",
+    )
     side = parser.add_argument_group("for recipes that train a side path")
-    side.add_argument("--start", default="edge", help="the model that gets the side: a name or a file (default: edge)")
     side.add_argument("--name", help="of the path, a lower-case word; replaces the recipe's")
     side.add_argument(
         "--network", help="FILE.onnx, module:factory, classifier, segmenter or detector; replaces the recipe's"
     )
     side.add_argument("--input-side", type=int, help="pixels to which pictures are resized for the network")
-    parser.add_argument("--begin", type=Path, metavar="RUN", help="run folder of the main model to go on from")
-    parser.add_argument("--init", type=Path, metavar="FILE", help="float weights of a main model to start from")
-    parser.add_argument(
-        "--validate", type=Path, metavar="DIR", help="pictures never trained on; the run folder gets validation.csv"
-    )
-    mix = parser.add_argument_group("for recipes that tune a whole model for a mix of tasks")
-    mix.add_argument(
-        "--own", action="append", default=[], metavar="PATH=DIR", help="pictures that one path learns from; repeatable"
+    joint = parser.add_argument_group("for joint fine-tuning")
+    joint.add_argument(
+        "--path-pictures",
+        action="append",
+        default=[],
+        metavar="PATH=DIR",
+        help="pictures that one path learns from in place of --pictures; repeat it",
     )
     parser.set_defaults(func=main)
 
 
-def _mix(recipe: MixRecipe, pictures: PictureSet, args: argparse.Namespace) -> MixTrainer:
+def _joint(recipe: JointRecipe, pictures: PictureSet, args: argparse.Namespace) -> JointTrainer:
     from manypath_lab.training.data import PictureSet
-    from manypath_lab.training.joint import MixTrainer
+    from manypath_lab.training.joint import JointTrainer
 
     crop = max(phase.crop for phase in recipe.phases)
-    own = {}
-    for text in args.own:
+    of_path = {}
+    for text in args.path_pictures:
         path, equals, folder = text.partition("=")
         if not equals or path not in {task.path for task in recipe.tasks}:
-            raise ConfigError(f"--own takes PATH=DIR, a path of the recipe and its pictures; got {text!r}")
-        own[path] = PictureSet(Path(folder), crop)
-    trainer = MixTrainer(recipe, pictures, args.output, args.device, own)
-    if args.begin:
-        trainer.begin_at(args.begin, args.start)
+            raise ConfigError(f"--path-pictures takes PATH=DIR, a path of the recipe and its pictures; got {text!r}")
+        of_path[path] = PictureSet(Path(folder), crop)
+    trainer = JointTrainer(recipe, pictures, args.output, args.device, of_path)
+    if args.init and not trainer.state_file.exists():
+        trainer.initialise(args.init, args.model)
     if args.validate:
         trainer.hold_out(args.validate)
     return trainer
 
 
 def _main_model(recipe: Recipe, pictures: PictureSet, args: argparse.Namespace) -> Trainer:
-    from manypath_lab.training.float_weights import initialise
     from manypath_lab.training.gan import GanTrainer
-    from manypath_lab.training.init import begin_at
+    from manypath_lab.training.init import initialise
     from manypath_lab.training.recipe import GanRecipe
     from manypath_lab.training.stage1 import Trainer
 
     trainer: Trainer
     if isinstance(recipe, GanRecipe):
         trainer = GanTrainer(recipe, pictures, args.output, args.device)
-        if not args.begin and not trainer.state_file.exists():
-            raise ConfigError(
-                "a discriminator has nothing to say to an untrained codec: give --begin and a stage-1 run"
-            )
+        if not args.init and not trainer.state_file.exists():
+            raise ConfigError("a discriminator has nothing to say to an untrained codec: give --init and a stage-1 run")
     else:
         trainer = Trainer(recipe, pictures, args.output, args.device)
-    if args.begin:
-        begin_at(trainer, args.begin)
     if args.init and not trainer.state_file.exists():
         initialise(trainer, args.init)
     if args.validate:
@@ -136,7 +146,7 @@ def main(args: argparse.Namespace) -> int:
     import torch
 
     from manypath_lab.training.data import PictureSet
-    from manypath_lab.training.recipe import MixRecipe, SideRecipe, load_recipe
+    from manypath_lab.training.recipe import JointRecipe, SideRecipe, load_recipe
     from manypath_lab.training.run import TrainingRun
 
     asked = {"path": args.name, "network": args.network, "input_side": args.input_side, "preset": args.preset}
@@ -147,11 +157,11 @@ def main(args: argparse.Namespace) -> int:
     pictures = PictureSet(args.pictures, max(phase.crop for phase in recipe.phases))
     trainer: TrainingRun
     if isinstance(recipe, SideRecipe):
-        from manypath_lab.training.stage2 import start_side
+        from manypath_lab.training.stage2 import side_trainer
 
-        trainer = start_side(recipe, args.start, pictures, args.output, args.device)
-    elif isinstance(recipe, MixRecipe):
-        trainer = _mix(recipe, pictures, args)
+        trainer = side_trainer(recipe, args.model, pictures, args.output, args.device)
+    elif isinstance(recipe, JointRecipe):
+        trainer = _joint(recipe, pictures, args)
     else:
         trainer = _main_model(recipe, pictures, args)
     if trainer.resume():

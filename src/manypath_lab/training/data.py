@@ -30,10 +30,10 @@ class PictureSet:
         Raises:
             FileNotFoundError: nothing usable below the folder.
         """
-        found = files_below(folder, SUFFIXES)
+        listing = files_below(folder, SUFFIXES)
         self.pictures: list[npt.NDArray[np.uint8]] = []
-        self.skipped: list[tuple[Path, str]] = list(found.failures)
-        for file in tqdm(found.files, desc="reading pictures", unit="file", disable=quiet or None):
+        self.skipped: list[tuple[Path, str]] = list(listing.failures)
+        for file in tqdm(listing.files, desc="reading pictures", unit="file", disable=quiet or None):
             try:
                 picture = read_picture(file.read_bytes())
             except (OSError, PictureError) as err:

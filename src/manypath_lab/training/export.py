@@ -28,8 +28,8 @@ def hyper_rows(rate: RateModel) -> list[npt.NDArray[np.float64]]:
         logits = prior._logits_cumulative(edges.expand(channels, 1, -1), stop_gradient=True)[:, 0]
         below = torch.sigmoid(logits).numpy()
     rows = []
-    for own in below:
-        row = np.clip(np.diff(np.concatenate(([0.0], own, [1.0]))), 0.0, None)
+    for cumulative in below:
+        row = np.clip(np.diff(np.concatenate(([0.0], cumulative, [1.0]))), 0.0, None)
         likely = np.nonzero(row > NEGLIGIBLE)[0]
         bound = max(1, int(np.abs(likely - EdgeNetwork.HYPER_BOUND).max(initial=1)))
         kept = row[EdgeNetwork.HYPER_BOUND - bound : EdgeNetwork.HYPER_BOUND + bound + 1].copy()
@@ -41,10 +41,10 @@ def hyper_rows(rate: RateModel) -> list[npt.NDArray[np.float64]]:
 
 
 def read_recipe(run: Path) -> Recipe:
-    """Return the recipe that a run of a whole model was begun with."""
+    """Return the recipe of a whole model's run."""
     recipe = recipe_of(run)
     if isinstance(recipe, SideRecipe):
-        raise CheckpointError(f"{run} trained a side path; give the model that it belongs to with --start")
+        raise CheckpointError(f"{run} trained a side path; give the model that it belongs to with --model")
     return recipe
 
 

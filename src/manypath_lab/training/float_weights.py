@@ -1,4 +1,4 @@
-"""Where a main model's training starts from: the float weights of a file, every tensor accounted for."""
+"""Float weights in a file, from which a training starts; every tensor accounted for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from manypath.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from manypath_lab.training.stage1 import Trainer, TrainingNetwork
+    from manypath_lab.training.stage1 import TrainingNetwork
 
 PRIOR = "rate.hyper."  # the hyper-latent's factorised prior, one row a channel and level
 COMPUTED = ("_offset", "_quantized_cdf", "_cdf_length", "scale_table")  # buffers that no training reads
@@ -57,11 +57,3 @@ def fitted(network: TrainingNetwork, file: Path) -> dict[str, Tensor]:
         if tensor.shape != value.shape:
             raise CheckpointError(f"{file}: {name} has the shape {list(tensor.shape)}, expected {list(value.shape)}")
     return tensors
-
-
-def initialise(trainer: Trainer, file: Path) -> None:
-    """Give a trainer the weights of a file; see ``fitted`` for what is refused."""
-    tensors = fitted(trainer.network, file)
-    trainer.network.load_state_dict(tensors, strict=False)
-    average = trainer.average.module
-    average.load_state_dict(tensors, strict=False)

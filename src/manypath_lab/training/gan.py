@@ -21,14 +21,14 @@ from manypath_lab.training.recipe import GanRecipe
 from manypath_lab.training.stage1 import Pass, Trainer
 
 
-def fooling(logits: Tensor) -> Tensor:
+def generator_loss(logits: Tensor) -> Tensor:
     """Return the non-saturating loss of the generator, [B], of the logits [B, n] of its pictures."""
     return F.softplus(-logits.float()).mean(1)
 
 
-def telling(real: Tensor, made: Tensor) -> Tensor:
+def discriminator_loss(real: Tensor, decoded: Tensor) -> Tensor:
     """Return the discriminator's loss, [B], of its logits [B, n] of originals and of reconstructions."""
-    return F.softplus(-real.float()).mean(1) + F.softplus(made.float()).mean(1)
+    return F.softplus(-real.float()).mean(1) + F.softplus(decoded.float()).mean(1)
 
 
 class GanTrainer(Trainer):
@@ -51,30 +51,30 @@ class GanTrainer(Trainer):
 
     def train_step(self) -> Mapping[str, float]:
         """Take one step of the discriminator and one of the codec."""
-        made = self.forward_pass()
-        told = self.step_of_discriminator(made)
-        fooled = fooling(self._judge_frozen(made))
-        scale = balance(made.code, self.network.model.config.rate_weights, balanced=self.recipe.loss.balanced)
-        norm = self.descend((made.loss + self.gan.weight * scale * fooled).mean())
-        decibels = psnr(made.error.detach()).mean()
-        means = [float(value.detach().mean()) for value in (made.loss, made.bpp, decibels, fooled)]
-        return dict(zip(self.columns, (*means, told, norm), strict=True))
+        step = self.forward_pass()
+        of_discriminator = self.step_of_discriminator(step)
+        of_generator = generator_loss(self._judge_frozen(step))
+        scale = balance(step.code, self.network.model.config.rate_weights, balanced=self.recipe.loss.balanced)
+        norm = self.descend((step.loss + self.gan.weight * scale * of_generator).mean())
+        decibels = psnr(step.error.detach()).mean()
+        means = [float(value.detach().mean()) for value in (step.loss, step.bpp, decibels, of_generator)]
+        return dict(zip(self.columns, (*means, of_discriminator, norm), strict=True))
 
-    def step_of_discriminator(self, made: Pass) -> float:
+    def step_of_discriminator(self, step: Pass) -> float:
         """Let the discriminator learn from a pass that is over, whatever made it; return its loss."""
         self.discriminator.train()
-        y_hat = made.y_hat.detach()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            real = self.discriminator(made.x, y_hat, made.code)
-            guess = self.discriminator(made.x_hat.detach(), y_hat, made.code)
-        loss = telling(real, guess).mean()
+        y_hat = step.y_hat.detach()
+        with self.products():
+            real = self.discriminator(step.x, y_hat, step.code)
+            guess = self.discriminator(step.x_hat.detach(), y_hat, step.code)
+        loss = discriminator_loss(real, guess).mean()
         self._descend(loss, self.discriminator, self.discriminator_optimizer)
         return float(loss.detach())
 
-    def _judge_frozen(self, made: Pass) -> Tensor:
+    def _judge_frozen(self, step: Pass) -> Tensor:
         """Return the logits of a pass's reconstructions, with a gradient to the pictures and to nothing else."""
         self.discriminator.eval().requires_grad_(False)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            logits: Tensor = self.discriminator(made.x_hat, made.y_hat.detach(), made.code)
+        with self.products():
+            logits: Tensor = self.discriminator(step.x_hat, step.y_hat.detach(), step.code)
         self.discriminator.requires_grad_(True)
         return logits

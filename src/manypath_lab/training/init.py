@@ -1,4 +1,4 @@
-"""Where a main model's run begins: at the averaged weights of another run."""
+"""Where a main model's training starts: at the averaged weights of another run, or at the float weights of a file."""
 
 from __future__ import annotations
 
@@ -10,30 +10,35 @@ from torch import Tensor
 from manypath.errors import CheckpointError
 from manypath_lab.training import sides
 from manypath_lab.training.export import load_average
+from manypath_lab.training.float_weights import fitted
 from manypath_lab.training.stage1 import Trainer
 
 
-def begin_at(trainer: Trainer, run: Path, also: Mapping[str, Tensor] | None = None) -> None:
-    """Give a trainer the averaged weights of a main model's run.
+def initialise(trainer: Trainer, source: Path, side_tensors: Mapping[str, Tensor] | None = None) -> None:
+    """Give a trainer weights to start from; its own sides, if it has any, stay as they are.
 
     Args:
-        trainer: gets them; its own sides, if it has any, stay as they are.
-        run: where they come from.
-        also: more tensors, by their names in the trainer's network.
+        trainer: gets them.
+        source: a main model's run folder, or a safetensors file of float weights.
+        side_tensors: more, by their names in the trainer's network.
 
     Raises:
-        CheckpointError: there is no run, or it is of another preset.
+        CheckpointError: there is no run or file, or it is of another preset.
     """
+    tensors = _average_of(source, trainer) if source.is_dir() else fitted(trainer.network, source)
+    for network in (trainer.network, trainer.average.module):
+        network.load_state_dict({**tensors, **(side_tensors or {})}, strict=False)
+
+
+def _average_of(run: Path, trainer: Trainer) -> dict[str, Tensor]:
     network, _, _ = load_average(run)
-    fresh, begun = trainer.network.state_dict(), network.state_dict()
-    own = [name for name, _ in trainer.network.model.config.sides]
+    ours, theirs = trainer.network.state_dict(), network.state_dict()
+    names = [name for name, _ in trainer.network.model.config.sides]
     missing = [
         key
-        for key in fresh.keys() - begun.keys()
-        if not any(sides.belongs_to(key.removeprefix("model."), name) for name in own)
+        for key in ours.keys() - theirs.keys()
+        if not any(sides.belongs_to(key.removeprefix("model."), name) for name in names)
     ]
-    if missing or any(key not in fresh or fresh[key].shape != value.shape for key, value in begun.items()):
+    if missing or any(key not in ours or ours[key].shape != value.shape for key, value in theirs.items()):
         raise CheckpointError(f"{run} was trained with another preset than {trainer.recipe.preset!r}")
-    tensors = {**fresh, **begun, **(also or {})}
-    trainer.network.load_state_dict(tensors)
-    trainer.average.module.load_state_dict(tensors)
+    return theirs

@@ -1,4 +1,4 @@
-"""The linear start: a block KLT of 16x16 patches in the transforms' linear layers.
+"""The linear initialisation: a block KLT of 16x16 patches in the transforms' linear layers.
 
 With every residual branch at zero, the untrained network is then a working transform codec. Measured on the
 prototype: it saves the first hours of training.
@@ -46,7 +46,7 @@ def quantiser_step(rate_weight: float) -> float:
 
 
 @torch.no_grad()
-def linear_start(model: Network, pictures: PictureSet, seed: int) -> Tensor:
+def linear_init(model: Network, pictures: PictureSet, seed: int) -> Tensor:
     """Set the linear layers, gains and context tables; return each latent channel's deviation before the gain.
 
     Raises:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from manypath.quality import LEVELS, QUALITY_STEPS
+from manypath.levels import interpolate
 from manypath_lab.training.factories import make_network
 
 DISTORTION_WEIGHT = 0.01
@@ -16,11 +16,7 @@ DISTORTION_WEIGHT = 0.01
 
 def rate_weight(code: Tensor, weights: Sequence[float]) -> Tensor:
     """Return the rate's weight, geometric between a model's levels, [B] for quality codes int64 [B]."""
-    table = torch.log(torch.tensor(weights, device=code.device))
-    position = code.float() / QUALITY_STEPS
-    low = position.floor().clamp(0, LEVELS - 2)
-    index = low.long()
-    return torch.exp(torch.lerp(table[index], table[index + 1], position - low))
+    return torch.exp(interpolate(torch.log(torch.tensor(weights, device=code.device)), code))
 
 
 def squared_error(x_hat: Tensor, x: Tensor) -> Tensor:
@@ -123,9 +119,9 @@ class PerceptualTerm(torch.nn.Module):
     def forward(self, x_hat: Tensor, x: Tensor) -> Tensor:
         """Return the distance, [B], of pictures [B, H, W, 3]."""
         with torch.no_grad():
-            wanted = self.features(x.permute(0, 3, 1, 2))
+            target = self.features(x.permute(0, 3, 1, 2))
         total = x.new_zeros(x.shape[0])
-        for ours, theirs in zip(self.features(x_hat.permute(0, 3, 1, 2)), wanted, strict=True):
+        for ours, theirs in zip(self.features(x_hat.permute(0, 3, 1, 2)), target, strict=True):
             difference = F.normalize(ours, dim=1, eps=1e-6) - F.normalize(theirs, dim=1, eps=1e-6)
             total = total + difference.square().sum(1).flatten(1).mean(1)
         return total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -79,7 +79,7 @@ def is_matrix(name: str, parameter: Tensor) -> bool:
 
 
 def make_optimiser(
-    network: nn.Module, rates: LearningRates, muon: MuonRates | None, kind_of: Any
+    network: nn.Module, rates: LearningRates, muon: MuonRates | None, kind_of: Callable[[str], str]
 ) -> torch.optim.Optimizer:
     """Return the optimiser of a training network's parameters that have gradients, one group per kind of rate."""
     matrices: list[nn.Parameter] = []

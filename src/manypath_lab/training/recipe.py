@@ -207,14 +207,14 @@ class SideRecipe(BaseRecipe, SideTask):
     predictor_rate: float = Field(default=5e-3, gt=0, description="Adam's step size for the predictors")
 
 
-class MixTask(SideTask):
-    """One of the paths that a mixed recipe trains beside the main one."""
+class JointTask(SideTask):
+    """One of the paths that a joint fine-tuning trains beside the main one."""
 
     chance: float = Field(gt=0, description="of a step being for this path, beside the others' chances")
 
 
-class MixRecipe(Recipe):
-    """How a whole model is tuned for a mix of tasks: what all paths share, and the paths.
+class JointRecipe(Recipe):
+    """How a whole model is tuned jointly for all its paths: what they share, and each of them.
 
     Every step has the main model's loss and, times ``tasks_weight``, one path's; or the main model's alone, on
     augmented crops.
@@ -222,7 +222,7 @@ class MixRecipe(Recipe):
 
     plain: float = Field(default=0.0, ge=0, lt=1, description="share of steps with the main model's loss alone")
 
-    tasks: tuple[MixTask, ...] = Field(min_length=1)
+    tasks: tuple[JointTask, ...] = Field(min_length=1)
     tasks_weight: float = Field(gt=0, description="of a path's loss beside the main model's")
     upper: float = Field(default=0.0, ge=0, le=1, description="share of samples at qualities drawn from 4.5 upwards")
 
@@ -234,16 +234,16 @@ def shipped() -> tuple[str, ...]:
 
 
 def recipe_kind(fields: Mapping[str, object]) -> type[Recipe | SideRecipe]:
-    """Return what a recipe with these fields is: ``path`` trains a side, ``tasks`` a mix, ``gan`` adversarially."""
+    """Return what a recipe with these fields is: ``path`` trains a side, ``tasks`` several jointly, ``gan`` two."""
     if "path" in fields:
         return SideRecipe
     if "tasks" in fields:
-        return MixRecipe
+        return JointRecipe
     return GanRecipe if "gan" in fields else Recipe
 
 
 def recipe_of(run: Path) -> Recipe | SideRecipe:
-    """Return the recipe that a run was begun with.
+    """Return a run's recipe.
 
     Raises:
         OSError: the folder holds no run.

@@ -92,6 +92,13 @@ class TrainingRun(abc.ABC):
             optimizer.step()
         return float(norm), taken
 
+    def products(self, *, exact: bool = False) -> torch.autocast:
+        """Return the context in which products are of the run's precision, or of float32 where they must be exact.
+
+        A part that stands still and decides the bitstream must be: streams are written in float32.
+        """
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast and not exact)
+
     @property
     def state_file(self) -> Path:
         """Return where the run is saved."""
@@ -136,11 +143,11 @@ class TrainingRun(abc.ABC):
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "recipe.json").write_text(self._recipe.model_dump_json(indent=2))
         board = _tensorboard(self.folder)
-        begun = saved = last = time.monotonic()
+        begin = saved = last = time.monotonic()
         recent: list[list[float]] = []
         progress = tqdm(total=self._recipe.steps, initial=self.step, unit="step", disable=None)
         try:
-            while self.step < self._recipe.steps and (max_seconds is None or last - begun < max_seconds):
+            while self.step < self._recipe.steps and (max_seconds is None or last - begin < max_seconds):
                 means = self.train_step()
                 recent.append([means[column] for column in self.columns])
                 if self.step % self._recipe.validate_every == 0 or self.step == self._recipe.steps:
@@ -170,9 +177,9 @@ class TrainingRun(abc.ABC):
         return {}
 
     def _validate(self, board: Any) -> None:
-        found = self.judgement()
-        if found:
-            self._write("validation.csv", "validation", found, board)
+        report = self.judgement()
+        if report:
+            self._write("validation.csv", "validation", report, board)
 
     def _report(self, report: Mapping[str, float], board: Any) -> None:
         self._write("curves.csv", "train", report, board)

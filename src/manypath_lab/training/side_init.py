@@ -1,4 +1,4 @@
-"""Where a side path begins: an adapter adds nothing, any other side imitates the main path as well as it can.
+"""How a side path is initialised: an adapter adds nothing, any other side imitates the main path as well as it can.
 
 A side that began as zero would first have to learn what the main path knows. Of the main MLP's hidden units those with
 the largest output are kept, and the last layer is refitted to the main MLP's output by least squares.
@@ -15,7 +15,7 @@ from manypath.multipath.layers import PathMLP
 from manypath.network import Network
 from manypath.tinylic.layers import NormedMLP
 from manypath_lab.training.data import PictureSet
-from manypath_lab.training.stage1 import draw_codes
+from manypath_lab.training.qualities import draw_codes
 
 PIXELS = 24 * 128**2  # that the fit sees, at all qualities
 BATCH = 4
@@ -61,14 +61,14 @@ def _fit(side: PathMLP, main: PathMLP, x: Tensor) -> None:
     if isinstance(side, NormedMLP) and isinstance(main, NormedMLP):
         side.norm.load_state_dict(main.norm.state_dict())
     hidden = main.hidden(x)
-    wanted = main.project(hidden)
+    target = main.project(hidden)
     reach = hidden.square().mean(0).sqrt() * main.project.weight.norm(dim=0)
     kept = torch.argsort(reach, descending=True, stable=True)[: side.expand.out_features].sort().values
     side.expand.weight.copy_(main.expand.weight[kept])
     side.expand.bias.copy_(main.expand.bias[kept])
-    own = torch.cat((hidden[:, kept], torch.ones_like(hidden[:, :1])), 1).double()
-    gram = own.T @ own
+    inputs = torch.cat((hidden[:, kept], torch.ones_like(hidden[:, :1])), 1).double()
+    gram = inputs.T @ inputs
     gram += RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    solution = torch.linalg.solve(gram, own.T @ wanted.double()).float()
+    solution = torch.linalg.solve(gram, inputs.T @ target.double()).float()
     side.project.weight.copy_(solution[:-1].T)
     side.project.bias.copy_(solution[-1])

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from manypath.errors import ConfigError
 from manypath.multipath.routing import Routing, Trace
-from manypath.quality import LEVELS, QUALITY_CODES, QUALITY_STEPS
+from manypath.quality import QUALITY_CODES
 from manypath_lab.training.losses import DISTORTION_WEIGHT, PerceptualTerm, balance, psnr, ratio_loss, squared_error
+from manypath_lab.training.qualities import draw_codes
 from manypath_lab.training.recipe import SideTask
 from manypath_lab.training.task_networks import Answer
 from manypath_lab.training.teachers import load_task_network
@@ -61,16 +62,15 @@ class SideLossTerms:
         """Draw how a step routes: all tokens on the side, or a share per sample: a level, or any."""
         if random.random() < self._of.all_side:
             return Routing(self._of.path, torch.zeros(1, device=device), exact=True)
-        level = random.integers(0, LEVELS, batch) * QUALITY_STEPS
-        anything = random.integers(0, QUALITY_CODES, batch)
-        drawn = np.where(random.random(batch) < fractions, anything, level)
-        codes = torch.from_numpy(drawn).to(device)
+        codes = draw_codes(random, batch, fractions).to(device)
         share = 1.0 - codes.float() / (QUALITY_CODES - 1)
         return Routing(self._of.path, share, exact=False, noise=self._of.noise, level=codes)
 
-    def __call__(self, made: SidePicture, x: Tensor, code: Tensor, random: np.random.Generator, step: int) -> SideTerms:
+    def __call__(
+        self, picture: SidePicture, x: Tensor, code: Tensor, random: np.random.Generator, step: int
+    ) -> SideTerms:
         """Return the loss of reconstructions of ``x``, [B, H, W, 3], coded at qualities int64 [B]."""
-        x_hat, routing, trace = made
+        x_hat, routing, trace = picture
         weights = self._of.loss
         error = squared_error(x_hat, x)
         distance = x.new_zeros(len(x))
@@ -95,13 +95,13 @@ class SideLossTerms:
         top, left = random.integers(0, x.shape[1] - side + 1, 2)
 
         def see(picture: Tensor) -> Answer:
-            own = picture[:, top : top + side, left : left + side].permute(0, 3, 1, 2).clamp(0, 1)
-            wanted = self._of.input_side
-            if wanted is not None and wanted != side:
-                own = F.interpolate(own, size=(wanted, wanted), mode="bilinear", antialias=True)
-            answer: Answer = network(own.contiguous(memory_format=torch.channels_last))
+            square = picture[:, top : top + side, left : left + side].permute(0, 3, 1, 2).clamp(0, 1)
+            size = self._of.input_side
+            if size is not None and size != side:
+                square = F.interpolate(square, size=(size, size), mode="bilinear", antialias=True)
+            answer: Answer = network(square.contiguous(memory_format=torch.channels_last))
             return [tensor.float() for tensor in answer]
 
         with torch.no_grad():
-            wanted = see(x)
-        return network.distance(see(x_hat), wanted)
+            target = see(x)
+        return network.distance(see(x_hat), target)

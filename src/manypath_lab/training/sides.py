@@ -78,16 +78,16 @@ def merge(base: ModelFile, others: list[ModelFile]) -> ModelFile:
     Raises:
         CheckpointError: another file's model is not the same.
     """
-    wanted = base_digest(base)
+    digest = base_digest(base)
     for number, other in enumerate(others):
-        if base_digest(other) != wanted:
+        if base_digest(other) != digest:
             raise CheckpointError(
                 f"file {number + 1} after the base holds another model: its sides were trained on different weights; "
                 "train them again on this one"
             )
         for name, shape in other.config.sides:
-            own = {key: tensor for key, tensor in other.tensors.items() if belongs_to(key, name)}
-            base = with_side(base, name, shape, own)
+            tensors = {key: tensor for key, tensor in other.tensors.items() if belongs_to(key, name)}
+            base = with_side(base, name, shape, tensors)
     return base
 
 

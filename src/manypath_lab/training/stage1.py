@@ -18,12 +18,12 @@ from manypath.errors import ConfigError
 from manypath.families import PRESETS, build_network
 from manypath.image import to_image, to_tensor
 from manypath.network import Latents, ModelOutput
-from manypath.quality import LEVELS, QUALITY_CODES, QUALITY_STEPS
+from manypath.quality import QUALITY_CODES
 from manypath.tinylic.hyper import HyperSynthesis
 from manypath.tinylic.prior import FactorizedPrior
 from manypath_lab.training.augmented import AugmentedPictures, Crops
 from manypath_lab.training.data import PictureSet
-from manypath_lab.training.linear_init import linear_start
+from manypath_lab.training.linear_init import linear_init
 from manypath_lab.training.losses import (
     DISTORTION_WEIGHT,
     PerceptualTerm,
@@ -35,14 +35,15 @@ from manypath_lab.training.losses import (
     structural_similarity,
 )
 from manypath_lab.training.optimisers import make_optimiser
+from manypath_lab.training.qualities import draw_codes
 from manypath_lab.training.rate import RateModel, StepBits
-from manypath_lab.training.recipe import MixRecipe, Recipe
+from manypath_lab.training.recipe import JointRecipe, Recipe
 from manypath_lab.training.run import TrainingRun
 from manypath_lab.training.validation import SHOWN_LEVELS, columns, lagrangian, validate
 
 DECODER = ("model.g_s.", "model.inverse_gain.", "model.refine.")  # parameters that change pictures and no bitstream
 VALIDATION_SIDE = 256  # pixels
-SETTLE_EVERY = 50  # steps after which the published prior's medians are found anew
+SETTLE_EVERY = 50  # steps after which the published prior's medians are computed anew
 
 
 class TrainingNetwork(nn.Module):
@@ -76,7 +77,7 @@ class TrainingNetwork(nn.Module):
 def model_config(recipe: Recipe) -> ModelConfig:
     """Return the configuration of the model that a recipe trains."""
     config = PRESETS[recipe.preset]
-    if isinstance(recipe, MixRecipe):
+    if isinstance(recipe, JointRecipe):
         config = dataclasses.replace(config, sides=tuple((task.path, task.shape) for task in recipe.tasks))
     return config
 
@@ -113,14 +114,6 @@ def freeze(network: TrainingNetwork, parts: Sequence[str]) -> None:
             raise ConfigError(
                 f"freeze names parts of the model ({have}), parts of these, or rate; got {part!r}"
             ) from err
-
-
-def draw_codes(random: np.random.Generator, batch: int, fractions: float) -> Tensor:
-    """Draw a quality code per sample, int64 [batch]: a level, or with the chance ``fractions`` any code."""
-    levels = random.integers(0, LEVELS, batch) * QUALITY_STEPS
-    anything = random.integers(0, QUALITY_CODES, batch)
-    fraction = random.random(batch) < fractions
-    return torch.from_numpy(np.where(fraction, anything, levels))
 
 
 class Pass(NamedTuple):
@@ -160,8 +153,8 @@ class Trainer(TrainingRun):
         torch.manual_seed(recipe.seed)
         config = model_config(recipe)
         self.network = TrainingNetwork(config)
-        if isinstance(config, EdgeConfig):  # the published network begins as it was made, at random
-            linear_start(self.network.model, pictures, recipe.seed)
+        if isinstance(config, EdgeConfig):  # the published network starts at random
+            linear_init(self.network.model, pictures, recipe.seed)
         freeze(self.network, recipe.freeze)
         self.network.to(device)
         self.stream_learns = any(
@@ -179,10 +172,10 @@ class Trainer(TrainingRun):
 
     def train_step(self) -> Mapping[str, float]:
         """Take one optimiser step."""
-        made = self.forward_pass()
-        norm = self.descend(made.loss.mean())
-        decibels = psnr(made.error.detach()).mean()
-        means = (float(made.loss.detach().mean()), float(made.bpp.detach().mean()), float(decibels), norm)
+        step = self.forward_pass()
+        norm = self.descend(step.loss.mean())
+        decibels = psnr(step.error.detach()).mean()
+        means = (float(step.loss.detach().mean()), float(step.bpp.detach().mean()), float(decibels), norm)
         return dict(zip(Trainer.columns, means, strict=True))
 
     def forward_pass(self) -> Pass:
@@ -194,12 +187,12 @@ class Trainer(TrainingRun):
         x, code = crops.x.to(self.device), code.to(self.device)
         bits = StepBits(self.network.rate)
         model = self.network.model
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            with torch.set_grad_enabled(self.stream_learns):
-                made = model.latents(x, code, bits, noise=1.0 if self.stream_learns else 0.0)
-            x_hat = model.g_s(model.shared_tokens(made.y_hat, code), code, None).float()
+        with torch.set_grad_enabled(self.stream_learns), self.products(exact=not self.stream_learns):
+            latents = model.latents(x, code, bits, noise=1.0 if self.stream_learns else 0.0)
+        with self.products():
+            x_hat = model.g_s(model.shared_tokens(latents.y_hat, code), code, None).float()
         weight = crops.weight.to(self.device)
-        return Pass(x, code, x_hat, made.y_hat, *self.main_loss(x_hat, x, code, bits, made, weight=weight))
+        return Pass(x, code, x_hat, latents.y_hat, *self.main_loss(x_hat, x, code, bits, latents, weight=weight))
 
     def crops(self, code: Tensor, side: int) -> Crops:
         """Return a picture a quality code, int64 [B]."""
@@ -236,7 +229,7 @@ class Trainer(TrainingRun):
         x: Tensor,
         code: Tensor,
         bits: StepBits,
-        made: Latents | ModelOutput,
+        latents: Latents | ModelOutput,
         *,
         weight: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -246,7 +239,7 @@ class Trainer(TrainingRun):
         """
         phase, _ = self.recipe.at(self.step)
         with torch.set_grad_enabled(self.stream_learns):
-            bpp = (bits.bits + self.network.hyper_bits(made.z, code)) / phase.crop**2
+            bpp = (bits.bits + self.network.hyper_bits(latents.z, code)) / phase.crop**2
         error = squared_error(x_hat, x)
         weights, table = self.recipe.loss, self.network.model.config.rate_weights
         distortion = seen_error(x_hat, x, error, weights.dark, weights.low_pass)
@@ -264,7 +257,7 @@ class Trainer(TrainingRun):
             loss = loss * weight
         if self.stream_learns:
             share = self.network.model.analysis_routing(code, exact=False).share
-            loss = loss + weights.ratio * ratio_loss(made.trace.soft_share, share)
+            loss = loss + weights.ratio * ratio_loss(latents.trace.soft_share, share)
         return loss, bpp, error
 
     @torch.no_grad()

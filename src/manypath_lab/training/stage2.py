@@ -27,11 +27,11 @@ from manypath.multipath.routing import Routing, Trace
 from manypath.network import Network
 from manypath_lab.training import sides
 from manypath_lab.training.data import PictureSet
+from manypath_lab.training.qualities import draw_codes
 from manypath_lab.training.recipe import SideRecipe
 from manypath_lab.training.run import TrainingRun
 from manypath_lab.training.side_init import add_nothing, imitate_main
 from manypath_lab.training.side_loss import SideLossTerms, SidePicture, SideTerms
-from manypath_lab.training.stage1 import draw_codes
 
 START_FILE = "start.json"  # which model a run's side belongs to
 
@@ -41,13 +41,13 @@ class SideNetwork(nn.Module):
 
     def __init__(self, model: Network, name: str) -> None:
         super().__init__()
-        found = {
-            own: module
-            for own, module in model.named_modules()
-            if own.startswith("g_s.") and own.endswith((f"side_mlps.{name}", f"predictors.{name}"))
+        parts = {
+            place: module
+            for place, module in model.named_modules()
+            if place.startswith("g_s.") and place.endswith((f"side_mlps.{name}", f"predictors.{name}"))
         }
-        self.names = list(found)
-        self.parts = nn.ModuleList(found.values())
+        self.names = list(parts)
+        self.parts = nn.ModuleList(parts.values())
 
     def of_kind(self, kind: str) -> list[nn.Parameter]:
         """Return the parameters of its ``side_mlps`` or of its ``predictors``."""
@@ -67,11 +67,11 @@ def model_with_side(start: sides.ModelFile, name: str, shape: str) -> tuple[Netw
     """Return the frozen model with the side ``name``, and whether the side is new rather than the start's own."""
     if (name, shape) in start.config.sides:
         return checkpoint.build(start.config, start.tensors).model, False
-    own = tuple((n, s) for n, s in start.config.sides if n != name)
-    fresh = build_network(dataclasses.replace(start.config, sides=(*own, (name, shape))))
+    others = tuple((n, s) for n, s in start.config.sides if n != name)
+    fresh = build_network(dataclasses.replace(start.config, sides=(*others, (name, shape))))
     tensors = {key: value for key, value in fresh.state_dict().items() if sides.belongs_to(key, name)}
-    made = sides.with_side(start, name, shape, tensors)
-    return checkpoint.build(made.config, made.tensors).model, True
+    extended = sides.with_side(start, name, shape, tensors)
+    return checkpoint.build(extended.config, extended.tensors).model, True
 
 
 class SideTrainer(TrainingRun):
@@ -140,9 +140,9 @@ class SideTrainer(TrainingRun):
         code = draw_codes(self.random, phase.batch, recipe.fractions).to(self.device)
         trace = Trace([], [])
         routing = self.terms.routing(self.random, phase.batch, recipe.fractions, self.device)
-        with torch.no_grad():  # in float32 whatever the rest is: these are the latents that streams hold
+        with torch.no_grad(), self.products(exact=True):
             y_hat = self.model.latents(x, code).y_hat
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+        with self.products():
             with torch.no_grad():
                 tokens = self.model.shared_tokens(y_hat, code)
             x_hat = self.model.g_s(tokens, code, routing, trace).float()
@@ -164,18 +164,18 @@ class SideTrainer(TrainingRun):
         Image.fromarray(to_image(sheet)).save(folder / f"{self.step:07d}.png")
 
 
-def start_side(
+def side_trainer(
     recipe: SideRecipe, model: str | Path, pictures: PictureSet, folder: Path, device: str = "cpu"
 ) -> SideTrainer:
     """Return a trainer on a model, and write down in the run folder which one; say what the path adds."""
     start = sides.read(model)
     trainer = SideTrainer(recipe, start, pictures, folder, device)
-    began = {"model": str(model), "base_digest": sides.base_digest(start)}
+    base = {"model": str(model), "base_digest": sides.base_digest(start)}
     file = folder / START_FILE
-    if file.exists() and json.loads(file.read_text())["base_digest"] != began["base_digest"]:
-        raise CheckpointError(f"{folder} was begun on other weights than those of {model}; choose another --output")
+    if file.exists() and json.loads(file.read_text())["base_digest"] != base["base_digest"]:
+        raise CheckpointError(f"{folder} was trained on other weights than those of {model}; choose another --output")
     folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(began))
+    file.write_text(json.dumps(base))
     added, share = trainer.added_parameters, trainer.added_share
     print(f"path {recipe.path!r} adds {added:,} parameters, {share:.2%} of the model's", file=sys.stderr)
     return trainer
@@ -185,12 +185,12 @@ def export_side(run: Path, start: sides.ModelFile) -> sides.ModelFile:
     """Return the start with the averaged side of a run.
 
     Raises:
-        CheckpointError: the run began at another model.
+        CheckpointError: the run was trained on another model.
     """
     recipe = SideRecipe.model_validate_json((run / "recipe.json").read_text())
-    began = json.loads((run / START_FILE).read_text())
-    if began["base_digest"] != sides.base_digest(start):
-        raise CheckpointError(f"{run} was trained on {began['model']}, whose weights are not those of the model given")
+    base = json.loads((run / START_FILE).read_text())
+    if base["base_digest"] != sides.base_digest(start):
+        raise CheckpointError(f"{run} was trained on {base['model']}, whose weights are not those of the model given")
     model, _ = model_with_side(start, recipe.path, recipe.shape)
     side = SideNetwork(model, recipe.path)
     state: dict[str, Any] = torch.load(run / "state.pt", map_location="cpu", weights_only=True)
