@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from benchmarks.fire import downstream, messages, work, worker  # noqa: F401  (each puts its rows into the table)
 from benchmarks.fire.rows import ATTACKS, Attack, Options, Row
-from manypath_lab.profile.machine import this_machine
+from manypath_lab.machine import this_machine
 
 _EXAMPLES = """\
 examples:

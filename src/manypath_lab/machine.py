@@ -52,7 +52,9 @@ def this_machine() -> Machine:
     """Look at the machine."""
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
     cpus = len(os.sched_getaffinity(0))
-    return Machine(_cpu_name(), cpus, multiplies_bfloat16(torch.device("cpu")), gpu, torch.__version__, os.getloadavg()[0])
+    return Machine(
+        _cpu_name(), cpus, multiplies_bfloat16(torch.device("cpu")), gpu, torch.__version__, os.getloadavg()[0]
+    )
 
 
 def cpu_flags() -> frozenset[str]:

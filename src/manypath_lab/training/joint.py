@@ -74,7 +74,7 @@ class JointTrainer(Trainer):
 
     def train_step(self) -> Mapping[str, float]:
         """Take one optimiser step."""
-        if self.mix.plain and self.random.random() < self.mix.plain:
+        if self.joint.plain and self.random.random() < self.joint.plain:
             plain = super().train_step()
             return {column: plain.get(column, float("nan")) for column in self.columns}
         phase, _ = self.recipe.at(self.step)
