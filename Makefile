@@ -41,7 +41,7 @@ format: $(STAMP) ## let ruff lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## compare speed with peers on this machine
+bench: $(STAMP) ## compare speed with other codecs on this machine
 	$(BIN)/python -m benchmarks.speed $(BENCH_ARGS)
 
 compose-test: $(STAMP) ## build the images and run the composed system, where a Docker engine is

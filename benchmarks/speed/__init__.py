@@ -1,1 +1,1 @@
-"""How fast we are beside our peers: ``python -m benchmarks.speed --help``."""
+"""How fast we are beside other codecs: ``python -m benchmarks.speed --help``."""

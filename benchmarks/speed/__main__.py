@@ -20,7 +20,7 @@ from manypath_lab.machine import Machine, this_machine
 _ALL = (*OURS, *LEARNED, *CLASSICAL)
 
 _DESCRIPTION = """\
-Time our codec and its peers on one picture, in one run, each in a process of its own with 1 and 2 threads:
+Time our codec and others on one picture, in one run, each in a process of its own with 1 and 2 threads:
 ours (edge, tiny), CompressAI's bmshj2018-hyperprior, mbt2018-mean and cheng2020-anchor (quality
 4, random weights), AVIF at speed 6 and VVC (vvenc medium). Prints ratios and where our time goes; writes
 speed.md, speed.csv, speed.json and a bar chart. With a CUDA device, also our codec on 1080p pictures, one at

@@ -1,4 +1,4 @@
-"""The figures of a run as tables: where our time goes, and how many times faster than each peer we are."""
+"""The figures of a run as tables: where our time goes, and how many times faster than each baseline we are."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def stage_table(timings: Sequence[Timing]) -> list[str]:
 
 
 def ratio_table(timings: Sequence[Timing], threads: int) -> list[str]:
-    """Return Markdown: each peer's best milliseconds, and how many times faster each model of ours is."""
+    """Return Markdown: each baseline's best milliseconds, and how many times faster each model of ours is."""
     ours = [name for name in OURS if best(timings, name, threads, "encode")]
     head = [f"| {threads} thread(s) | direction | ms | at its best in |", "|---|---|---|---|"]
     lines = [head[0] + "".join(f" {name} is faster by |" for name in ours), head[1] + "---|" * len(ours)]
@@ -107,7 +107,7 @@ def to_markdown(timings: Sequence[Timing], machine: Machine, threads: Sequence[i
     """Return the whole report."""
     sizes = ", ".join(dict.fromkeys(timing.size for timing in timings))
     lines = [
-        "# Speed beside peers, one run",
+        "# Speed beside baselines, one run",
         "",
         f"{machine.describe()}. Picture {sizes}. Median of all calls, milliseconds per picture, from pixels",
         "in memory to bytes and back, real entropy coding. Each codec counts with its fastest variant.",

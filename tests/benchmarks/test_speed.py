@@ -92,7 +92,7 @@ def test_a_worker_that_fails_is_named_with_its_last_words(picture: pathlib.Path)
 
 
 @pytest.mark.parametrize("name", ["avif", "bmshj2018-hyperprior"])
-def test_a_peer_returns_a_picture_of_the_size_it_was_given(name: str) -> None:
+def test_a_baseline_returns_a_picture_of_the_size_it_was_given(name: str) -> None:
     subject = make_subject(name, Variant(channels_last=name in LEARNED), threads=1, device="cpu")
     image = photo_like(72, 100)
     encoded = subject.encode([image])

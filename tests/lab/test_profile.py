@@ -1,4 +1,4 @@
-"""``manypath lab profile`` as a person calls it: tables, JSON, CSV, files, peers, and what it refuses."""
+"""``manypath lab profile`` as a person calls it: tables, JSON, CSV, files, baselines, and what it refuses."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from manypath_cli.main import main
-from manypath_lab.profile.subject import Peer
+from manypath_lab.profile.subject import Baseline
 from manypath_lab.profile.worker import Task, measure
 
 SMALL = ["--size", "128x64", "--threads", "1"]
@@ -44,8 +44,8 @@ def test_counts_alone_as_csv_and_as_tables(capsys: pytest.CaptureFixture[str]) -
     assert "| tiny-random (untrained) |" in capsys.readouterr().out
 
 
-def test_a_peer_with_context_counts_it(capsys: pytest.CaptureFixture[str]) -> None:
-    parts = {part.stage: part.kilomacs for part in Peer("mbt2018", "cpu", "float32").parts()}
+def test_a_baseline_with_context_counts_it(capsys: pytest.CaptureFixture[str]) -> None:
+    parts = {part.stage: part.kilomacs for part in Baseline("mbt2018", "cpu", "float32").parts()}
     assert parts["context"] == pytest.approx(11.17, rel=0.01)
     measured = measure(Task("bmshj2018-hyperprior", 64, 64, 1, 1, "cpu", "float32"))
     stages = {"analysis", "hyper-analysis", "hyper-synthesis", "coding"}

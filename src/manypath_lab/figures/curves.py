@@ -67,7 +67,7 @@ def draw(panels: Sequence[Panel]) -> Sheet:
 
 
 def _legend(panels: Sequence[Panel]) -> list[Line]:
-    """Return each path and each peer of any panel once, our paths first and in their order."""
+    """Return each path and each baseline of any panel once, our paths first and in their order."""
     lines = {line.path or line.name: line for panel in panels for line in panel.lines}
     ours = in_order([key for key, line in lines.items() if line.path])
     if len(ours) > 1:  # then what matters of ours is the path, not the model's name

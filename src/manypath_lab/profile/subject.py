@@ -17,13 +17,13 @@ from manypath.entropy._compressai import import_compressai
 from manypath_lab.profile import published_steps
 from manypath_lab.profile.count import HEIGHT, MAIN, SHARES, WIDTH, Part, kilomacs, parameters, parts
 
-PEERS = {
+BASELINES = {
     "bmshj2018-hyperprior": "bmshj2018_hyperprior",
     "mbt2018-mean": "mbt2018_mean",
     "mbt2018": "mbt2018",
     "cheng2020-anchor": "cheng2020_anchor",
 }
-PEER_QUALITY = 4  # of eight, in the zoo; the widths differ above it
+BASELINE_QUALITY = 4  # of eight, in the zoo; the widths differ above it
 OUR_QUALITY = 4.0
 _PEER_PIXELS = 64  # sides are padded to multiples of it
 _PEER_STAGES = {
@@ -103,17 +103,17 @@ class Ours(Subject):
         return times
 
 
-class Peer(Subject):
+class Baseline(Subject):
     """A network of CompressAI's zoo with untrained weights: its costs do not depend on what it has learned."""
 
-    note = f"CompressAI, quality {PEER_QUALITY}; untrained"
+    note = f"CompressAI, quality {BASELINE_QUALITY}; untrained"
 
     def __init__(self, name: str, device: str, dtype: str) -> None:
         import_compressai()
         from compressai import zoo
 
         torch.manual_seed(0)
-        self._net: Any = getattr(zoo, PEERS[name])(quality=PEER_QUALITY, pretrained=False).eval().to(device)
+        self._net: Any = getattr(zoo, BASELINES[name])(quality=BASELINE_QUALITY, pretrained=False).eval().to(device)
         self._net.update(force=True)
         self._net.to(memory_format=torch.channels_last)
         self._device = device
@@ -194,4 +194,4 @@ def make_subject(name: str, device: str = "cpu", dtype: str = "float32") -> Subj
     Raises:
         CheckpointError: there is nothing of that name.
     """
-    return Peer(name, device, dtype) if name in PEERS else Ours(name, device, dtype)
+    return Baseline(name, device, dtype) if name in BASELINES else Ours(name, device, dtype)
