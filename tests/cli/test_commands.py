@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -78,17 +79,24 @@ def test_a_bad_file_does_not_stop_its_neighbours(
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["a.mpa", "c.mpa"]
 
 
-@pytest.fixture
-def mistakes(manypath: Run, tmp_path: Path) -> Run:
-    """The command, in a folder of files to make mistakes with."""
+@pytest.fixture(scope="module")
+def files_to_make_mistakes_with(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mistakes")
     codec = Codec.load("tiny-random")
-    good = codec.encode(pixels(save_picture(tmp_path / "a.png")))
-    save_picture(tmp_path / "good.png")
-    (tmp_path / "good.mpa").write_bytes(good)
-    (tmp_path / "cut.mpa").write_bytes(good[:-5])
-    (tmp_path / "notes.txt").write_text("dear diary")
+    good = codec.encode(pixels(save_picture(folder / "a.png")))
+    save_picture(folder / "good.png")
+    (folder / "good.mpa").write_bytes(good)
+    (folder / "cut.mpa").write_bytes(good[:-5])
+    (folder / "notes.txt").write_text("dear diary")
     other = Codec.load("tinylic-tiny-random").encode(np.zeros((8, 8, 3), np.uint8))
-    (tmp_path / "other.mpa").write_bytes(other)
+    (folder / "other.mpa").write_bytes(other)
+    return folder
+
+
+@pytest.fixture
+def mistakes(manypath: Run, tmp_path: Path, files_to_make_mistakes_with: Path) -> Run:
+    """The command, in a folder of files to make mistakes with."""
+    shutil.copytree(files_to_make_mistakes_with, tmp_path, dirs_exist_ok=True)
     return manypath
 
 
@@ -100,6 +108,10 @@ def mistakes(manypath: Run, tmp_path: Path) -> Run:
         ("encode notes.txt", ExitCode.REQUEST, "notes.txt: not a JPEG"),
         ("encode missing.png", ExitCode.REQUEST, "missing.png does not exist"),
         ("encode a.png --background blurple", ExitCode.REQUEST, "background"),
+        ("encode a.png --target-bpp 1e308", ExitCode.REQUEST, "a budget must be a positive, finite number"),
+        ("encode a.png --max-bytes 1" + 400 * "0", ExitCode.REQUEST, "a budget must be a positive, finite number"),
+        ("encode a.png --quality nan", ExitCode.REQUEST, "quality must be in"),
+        ("decode good.mpa -o x.png --task-share nan", ExitCode.REQUEST, "task_share"),
         ("encode a.png --threads 0", ExitCode.USAGE, "--threads"),
         ("encode a.png --device toaster", ExitCode.USAGE, "--device must be cpu, cuda or cuda:N, got 'toaster'"),
         ("encode a.png --device meta", ExitCode.USAGE, "--device must be"),
@@ -166,9 +178,10 @@ def test_inspect_says_what_the_header_says(manypath: Run, tmp_path: Path, capsys
     assert manypath("inspect", "a.mpa") == ExitCode.OK
     head, row = capsys.readouterr().out.splitlines()
     assert head.split() == ["file", "size", "quality", "bytes", "bpp", "strips", "slices", "model"]
-    digest = Codec.load("tiny-random").model_digest
+    codec = Codec.load("tiny-random")
+    slices = len(codec.config.slices)
     bpp = f"{8 * size / (40 * 24):.4f}"
-    assert row.split() == ["a.mpa", "40x24", "2.5", str(size), bpp, "1", "2/2", digest]
+    assert row.split() == ["a.mpa", "40x24", "2.5", str(size), bpp, "1", f"{slices}/{slices}", codec.model_digest]
 
     (tmp_path / "bad.mpa").write_bytes(b"MPTX")
     assert manypath("inspect", "a.mpa", "bad.mpa", "--json") == ExitCode.PARTIAL

@@ -82,10 +82,10 @@ def test_a_failure_that_nobody_expected_is_that_files_alone(
     save_picture(tmp_path / "in" / "b.png", 17, 13)
     encode = Codec.encode
 
-    def encode_or_break(codec: Codec, picture: Samples, **options: float | None) -> bytes:
+    def encode_or_break(codec: Codec, picture: Samples, *arguments: object, **options: object) -> bytes:
         if picture.shape == (13, 17, 3):
             raise ZeroDivisionError("one\x1b[31m odd picture")
-        return encode(codec, picture, **options)  # type: ignore[arg-type]
+        return encode(codec, picture, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Codec, "encode", encode_or_break)
     assert manypath("encode", "in", "-o", "out") == ExitCode.PARTIAL

@@ -29,10 +29,10 @@ def test_without_files_the_secret_and_its_line_are_printed(capsys):
     assert line.startswith("camera-7 sha256:")
 
 
-@pytest.mark.parametrize("name", ["two words", ""])
-def test_a_name_that_is_none_is_refused(name, capsys):
+@pytest.mark.parametrize(("name", "says"), [("two words", "letters, digits"), ("", "argument 2 is empty")])
+def test_a_name_that_is_none_is_refused(name, says, capsys):
     assert main(["token", name]) == 2
-    assert "letters, digits" in capsys.readouterr().err
+    assert says in capsys.readouterr().err
 
 
 def test_a_secret_overwrites_nothing(tmp_path):
