@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import grpc
 import pytest
@@ -10,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
+from manypath_services.common import memory
 from manypath_services.common.client import DECODER_SERVICE, ENCODER_SERVICE, channel_options, open_channel
 from tests.services.serving import SECONDS, as_raw, photo, refusal
 
@@ -141,3 +143,21 @@ def test_bodies_beyond_the_budget_are_refused_with_a_time_to_come_again(start):
         assert int(dict(error.trailing_metadata())["grpc-retry-pushback-ms"]) > 0
         assert waiting.result().facts.width == 200
     assert running.value("manypath_held_bytes") == 0
+
+
+def test_messages_of_calls_that_ended_are_let_go(start):
+    """Refused ones as well: an error's cycles would keep its message until the next collection."""
+    running = start("encoder", held_bytes=2**25)
+    junk = pb.EncodeRequest(picture=pb.Picture(file=b"\xff\xd8\xff" + bytes(2**24)))
+    gc.collect()
+    gc.disable()
+    try:
+        with running.client(retries=False) as client:
+            refusal(client.Encode, junk)
+            before = memory.allocated_bytes()
+            for _ in range(12):
+                assert refusal(client.Encode, junk).code() is grpc.StatusCode.INVALID_ARGUMENT
+            grown = memory.allocated_bytes() - before
+    finally:
+        gc.enable()
+    assert grown < 6 * 2**24  # each call has its message twice for a while; twelve would be kept

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import re
 import time
+import traceback
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -113,23 +114,28 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
     def _unary(self, handler: Any, parse: _Parse, labels: _Labels) -> Any:
         inner: Callable[[Any, _Context], Awaitable[Any]] = handler.unary_unary
 
-        async def call(messages: AsyncIterator[bytes], context: _Context) -> Any:
-            response = None
+        # by ``read``: the iterator would keep each message until the event loop finds time to finalise it
+        async def call(_: AsyncIterator[bytes], context: _Context) -> Any:
             async with _Call(self, context, labels) as this:
-                async with self._intake.arriving(context.peer()):
-                    message = await anext(messages, None)
-                if message is None:
-                    raise MessageError("the call brought no message")
-                this.admit()
-                with self._intake.held(len(message)):
-                    request = parse(message)
-                    del message
-                    response = await inner(request, context)
-            return response
+                return await self._answer(this, context, parse, inner)
 
         return grpc.stream_unary_rpc_method_handler(
             call, request_deserializer=None, response_serializer=handler.response_serializer
         )
+
+    async def _answer(
+        self, this: _Call, context: _Context, parse: _Parse, inner: Callable[[Any, _Context], Awaitable[Any]]
+    ) -> Any:
+        """Take the call's message, bounded, and return what its handler makes of it."""
+        async with self._intake.arriving(context.peer()):
+            message = await context.read()
+        if not isinstance(message, bytes):
+            raise MessageError("the call brought no message")
+        this.admit()
+        with self._intake.held(len(message)):
+            request = parse(message)
+            del message
+            return await inner(request, context)
 
     def _stream(self, handler: Any, parse: _Parse, labels: _Labels) -> Any:
         inner: Callable[[AsyncIterator[Any], _Context], AsyncGenerator[Any, None]] = handler.stream_stream
@@ -266,7 +272,9 @@ class _Call:
             during = "" if where is None else f", in stage {where}"
             self._end(Status(grpc.StatusCode.CANCELLED, f"the caller went away or its deadline passed{during}"))
         elif isinstance(error, Exception):  # the boundary: what nobody foresaw is told to the log alone
-            await self._finish(self._boundary.status_of(error, self._id))
+            status = self._boundary.status_of(error, self._id)
+            _let_go(error)
+            await self._finish(status)
 
     async def _finish(self, status: Status) -> None:
         self._end(status)  # before the caller hears of it: who has an answer finds it counted
@@ -284,6 +292,13 @@ class _Call:
                 "manypath.request_id": self._id,
             }
             self._span.end(facts, "" if status.code is grpc.StatusCode.OK else status.details)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Clear the variables of the frames that an error went through: its cycles would keep whole messages for long."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _request_id(context: _Context) -> str:

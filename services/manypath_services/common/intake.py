@@ -73,7 +73,7 @@ class Intake:
         metrics: ServiceMetrics,
         *,
         held_bytes: int,
-        growth_bytes: int = 2**29,
+        growth_bytes: int = 2**28,
         body_seconds: float = 60.0,
     ) -> None:
         self._metrics = metrics
@@ -107,6 +107,7 @@ class Intake:
             async with asyncio.timeout(self._body_seconds) as arrival.limit:
                 self._enter(arrival)
                 await arrival.turn
+                arrival.limit.reschedule(asyncio.get_running_loop().time() + self._body_seconds)
                 yield
         except TimeoutError as err:
             if arrival.evicted:

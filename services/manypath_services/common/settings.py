@@ -105,7 +105,7 @@ class ServiceSettings(BaseSettings):
         0, ge=0, le=2**31 - 1, description="Largest message that comes in, in bytes; 0 is max_message_bytes."
     )
     held_bytes: int = Field(
-        2**28, ge=2**16, description="Bytes of requests that may be held at once; more are refused with a pushback."
+        2**27, ge=2**16, description="Bytes of requests that may be held at once; more are refused with a pushback."
     )
     body_seconds: float = Field(
         60.0, gt=0, le=3600, description="Seconds that a request's message may take to arrive once it has a place."

@@ -24,14 +24,14 @@ def check_picture(picture: pb.Picture, max_pixels: int) -> reader.Size:
         size = reader.Size(raw.width, raw.height)
         reader.check_size(size, max_pixels)
         expected = 3 * raw.width * raw.height
-        if len(raw.data) != expected:
-            raise PictureDamagedError(
-                f"raw RGB samples of {raw.width}x{raw.height} take {expected} bytes, got {len(raw.data)}"
-            )
+        given = len(raw.data)
+        if given != expected:
+            raise PictureDamagedError(f"raw RGB samples of {raw.width}x{raw.height} take {expected} bytes, got {given}")
         return size
-    if not picture.file:
+    file = picture.file  # once: each look at it copies it
+    if not file:
         raise PictureFormatError(f"there is no picture; give file ({', '.join(FORMATS)}) or raw")
-    size = reader.stored_size(picture.file)
+    size = reader.stored_size(file)
     reader.check_size(size, max_pixels)
     return size
 
