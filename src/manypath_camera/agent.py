@@ -13,10 +13,12 @@ import grpc
 
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_camera.budget import Budget, FixedRate, TokenBucket
-from manypath_camera.camera import Camera, FrameFilter, Taken
+from manypath_camera.camera import Camera, FrameFilter, Taken, frame_time
 from manypath_camera.configuration import CameraConfiguration, Configuration, RateConfiguration
 from manypath_camera.errors import CameraError
+from manypath_camera.frames import Captured, Image
 from manypath_camera.objects import EdgeDetector, ObjectFilter, Wish, default_folder
+from manypath_camera.preparation import as_message
 from manypath_camera.sealing import read_key
 from manypath_camera.sender import Sender, SenderOptions
 from manypath_camera.spool import Spool
@@ -70,6 +72,7 @@ class CameraClient:
         self._lock = threading.Lock()
         self._taken: dict[int, Taken] = {}
         self._early: dict[int, int | None] = {}  # bytes of frames that were encoded before they were remembered
+        self._own_budgets: dict[str, tuple[Budget, str]] = {}
         self._shared: tuple[RateConfiguration, Budget] | None = None
         options = SenderOptions(
             backlog_share=configuration.backlog_share, longest_backoff_seconds=_LONGEST_BACKOFF_SECONDS
@@ -90,6 +93,38 @@ class CameraClient:
             await self.sender.run()
         finally:
             await asyncio.to_thread(self.close)
+
+    def put(self, camera: str, picture: bytes | Image) -> int | None:
+        """Send a picture of your own, as a camera of the file would: on disk when this returns, and then on its way.
+
+        Args:
+            camera: its name, 1..64 letters, digits, ., - and _.
+            picture: a whole JPEG, PNG or WebP file, or uint8 [H, W, 3].
+
+        Returns:
+            Its sequence number; None where the budget has nothing left for it now, or the spool's policy refused it.
+
+        Raises:
+            SpoolError: the disk does not take it.
+        """
+        budget, key = self._own_budgets.setdefault(camera, self._budget(camera, None))
+        grant = budget.grant(time.monotonic())
+        if grant is None:
+            return None
+        frame = Captured(picture)
+        header = pb.FrameHeader(camera=camera, time=frame_time(frame))
+        message = pb.PictureFrame(header=header, picture=as_message(picture), rate=grant.rate)
+        message.wishes.CopyFrom(_wishes(self.configuration, None))
+        message.at_lowest_quality = grant.reserved > 0
+        state = budget.state()
+        facts = {key: {**state, "at": time.time()}} if state else {}
+        put = self.spool.put(camera, frame.captured_at, message.SerializeToString(), facts=facts)
+        if put.sequence is None:
+            budget.settle(grant, None)
+            return None
+        size = len(picture) if isinstance(picture, bytes) else picture.nbytes
+        self._remember(put.sequence, Taken(camera, grant, budget, size, frame.monotonic))
+        return put.sequence
 
     def apply(self, configuration: Configuration) -> None:
         """Start cameras that are new, stop those that are gone, and start anew those that changed; others run on."""
@@ -222,9 +257,9 @@ class CameraClient:
             taken.budget.settle(taken.grant, None)
 
 
-def _wishes(configuration: Configuration, camera: CameraConfiguration) -> pb.FrameWishes:
-    tasks = configuration.tasks if camera.tasks is None else camera.tasks
-    pictures = configuration.pictures if camera.pictures is None else camera.pictures
+def _wishes(configuration: Configuration, camera: CameraConfiguration | None) -> pb.FrameWishes:
+    tasks = configuration.tasks if camera is None or camera.tasks is None else camera.tasks
+    pictures = configuration.pictures if camera is None or camera.pictures is None else camera.pictures
     return pb.FrameWishes(
         tasks=[pb.TaskRequest(task_name=task) for task in tasks],
         pictures=[pb.PathRequest(path_name=path) for path in pictures],
