@@ -95,6 +95,36 @@ def test_a_budget_below_the_lowest_quality_still_sends_and_owes(start, run_clien
     wait_for(lambda: client.cameras["c"].outcomes[Outcome.BUDGET] > 0)
 
 
+def test_pictures_of_one_s_own_go_the_same_way(start, run_client, tmp_path):
+    results = tmp_path / "results.jsonl"
+    decoder = start("decoder", results_file=results)
+    encoder = start("encoder", uplink=decoder.target, spool=tmp_path / "spool", spool_min_free_bytes=0)
+    client = run_client(encoder.target, {}, rate={"max_bytes": 2000}, pictures=["perceptual"])
+    assert client.put("mine", photo(40, 48)) == 1
+    file = io.BytesIO()
+    Image.fromarray(photo(40, 48)).save(file, "JPEG")
+    assert client.put("mine", file.getvalue()) == 2
+    wait_for(lambda: len(lines(results)) == 2)
+    assert [(line["camera"], line["bytes"] <= 2000) for line in lines(results)] == [("mine", True)] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "give one of"),
+        (["--demo", "--source", "x"], "give one of"),
+        (["--source", "/no/such/thing", "--quality", "12"], "quality"),
+        (["--demo", "--name", "a b"], "1..64 letters"),
+        (["/no/such/file.yaml"], "cannot read"),
+    ],
+)
+def test_the_command_says_what_it_cannot_do(words, told, capsys):
+    from manypath_cli.main import main
+
+    assert main(["camera", *words]) != 0
+    assert told in capsys.readouterr().err
+
+
 def test_cameras_are_added_changed_and_removed_while_it_runs_and_a_mistake_is_only_one_camera_s(
     start, run_client, tmp_path, caplog
 ):
