@@ -14,7 +14,7 @@ DEMO_ARGS ?=
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test oip-peer check format bench protos lock clean
+.PHONY: help install demo test oip-peer check format bench compose-test dashboards deploy-check protos lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: $(STAMP) ## compare speed with other codecs on this machine
 
 compose-test: $(STAMP) ## build the images and run the composed system, where a Docker engine is
 	$(BIN)/python -m tests.compose
+
+deploy-check: $(STAMP) ## checkov and the schemas of custom resources over deploy/kubernetes (installs both in .venv-checks)
+	$(BIN)/python -m tests.deploy.heavy_checks
 
 dashboards: $(STAMP) ## write deploy/grafana's dashboards and deploy/prometheus' rules for Kubernetes anew
 	$(BIN)/python -m deploy.grafana

@@ -7,12 +7,13 @@ import pytest
 
 from manypath.bitstream import pack, parse
 from manypath.codec import Codec
+from manypath_api.v1 import codec_pb2 as pb
 from manypath_services.codec import ready
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.codec.ready import SelfCheckError, check_picture, foreign_stream, load_codec
 from manypath_services.common.entry import StartError
 from manypath_services.decoder.settings import DecoderSettings
-from tests.services.serving import MODEL
+from tests.services.serving import MODEL, SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +54,11 @@ def test_a_server_that_fails_its_check_stays_not_serving_and_stops_its_start(sta
         running.become_ready()
     assert running.value("manypath_codec_selfcheck_mismatch") == 1
     assert running.servicer.codec is None
+
+
+def test_a_device_that_is_chosen_by_itself_is_one_that_is_there(start):
+    import torch
+
+    with start("decoder", device="auto").client() as client:
+        told = client.GetCapabilities(pb.DecoderServiceGetCapabilitiesRequest(), timeout=SECONDS)
+    assert told.device == ("cuda" if torch.cuda.is_available() else "cpu")

@@ -111,3 +111,10 @@ def test_tensors_that_the_graph_cannot_take_are_the_callers_fault(repository: Pa
     model = load_model(repository / "prepared")
     with pytest.raises(InputError, match="'prepared' cannot take these tensors"):
         model.run({"x": np.zeros((1, 3, 8, 7), np.float32)}, ["scores"])
+
+
+def test_a_device_that_is_chosen_by_itself_is_one_that_is_there(repository: Path) -> None:
+    import onnxruntime
+
+    providers = load_model(repository / "colours", device="auto").providers
+    assert providers[0] in onnxruntime.get_available_providers()

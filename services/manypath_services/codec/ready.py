@@ -38,7 +38,7 @@ def load_codec(settings: CodecSettings, metrics: CodecMetrics) -> Codec:
         SelfCheckError: they do not decode what they must.
     """
     begun = time.perf_counter()
-    codec = Codec.load(settings.model, device=settings.device, dtype=settings.dtype)
+    codec = Codec.load(settings.model, device=_device(settings), dtype=settings.dtype)
     try:
         compared = self_check(codec)
     except SelfCheckError:
@@ -62,9 +62,18 @@ def load_codec(settings: CodecSettings, metrics: CodecMetrics) -> Codec:
 
 def load_another(settings: CodecSettings) -> Codec:
     """Load the same codec once more, for another thread; what was checked of the first holds for it."""
-    codec = Codec.load(settings.model, device=settings.device, dtype=settings.dtype)
+    codec = Codec.load(settings.model, device=_device(settings), dtype=settings.dtype)
     codec.decode(codec.encode(check_picture()))
     return codec
+
+
+def _device(settings: CodecSettings) -> str:
+    """Return where the network runs: the choice is logged with the model, and is a label of its metrics."""
+    if settings.device != "auto":
+        return settings.device
+    import torch  # not before: it reads the environment that the process prepares
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def self_check(codec: Codec) -> bool:

@@ -12,7 +12,11 @@ class CodecSettings(ServiceSettings):
     """What encoder and decoder can be told beside that."""
 
     model: str = Field("edge", min_length=1, description="Shipped model's name, or a .safetensors file.")
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Where the network runs.")
+    device: str = Field(
+        "cpu",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="Where the network runs; auto is a GPU where there is one, else the CPU.",
+    )
     dtype: str = Field(
         "auto",
         pattern="^(auto|float32|bfloat16)$",

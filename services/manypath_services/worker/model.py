@@ -19,7 +19,7 @@ from manypath_services.worker.external import refers_outside
 from manypath_services.worker.time_limit import limited
 
 Array = npt.NDArray[Any]
-Device = Literal["cpu", "cuda"]
+Device = Literal["auto", "cpu", "cuda"]
 
 _Shade = Annotated[int, Field(ge=0, le=255)]
 _PALETTE = TypeAdapter(list[tuple[_Shade, _Shade, _Shade]])
@@ -159,7 +159,7 @@ def load_repository(
     Args:
         folder: the repository.
         only: names of those to load; empty is all.
-        device: "cpu" or "cuda".
+        device: "cpu", "cuda", or "auto" for the one that there is.
         threads: of each session. One by default: processes that share cores slow each other down far more
             than a second thread helps.
 
@@ -191,7 +191,7 @@ def load_model(folder: Path, *, device: Device = "cpu", threads: int = 1) -> Mod
 
     Args:
         folder: holds model.json, model.onnx and, for a classifier or segmenter, labels.txt.
-        device: "cpu" or "cuda".
+        device: "cpu", "cuda", or "auto" for the one that there is.
         threads: of the session.
 
     Raises:
@@ -229,6 +229,11 @@ def _open_session(name: str, graph: bytes, *, device: Device, threads: int) -> o
             f"model {name!r} keeps weights in files beside model.onnx, which its digest does not cover; "
             "save it as one file (onnx.save with save_as_external_data=False)"
         )
+    if device == "auto":  # what was found is logged with the model
+        try:
+            return _open_session(name, graph, device="cuda", threads=threads)
+        except ModelError:
+            return _open_session(name, graph, device="cpu", threads=threads)
     options = onnxruntime.SessionOptions()
     # What a large picture needed would stay: the arena never gives back. The C library's allocator is asked to.
     options.enable_cpu_mem_arena = False

@@ -37,7 +37,9 @@ class WorkerSettings(ServiceSettings):
         description="Model repository: a folder with <name>/model.json, model.onnx and labels.txt per model.",
     )
     only: tuple[str, ...] = Field((), description="Models of it that are served, as a JSON list; empty is all.")
-    device: Literal["cpu", "cuda"] = Field("cpu", description="Where onnxruntime computes.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "cpu", description="Where onnxruntime computes; auto is a GPU where there is one, else the CPU."
+    )
     max_elements: int = Field(
         3 * 2**22, ge=1, description="Most elements of a request's inputs; three for each pixel of a picture."
     )
