@@ -1,6 +1,6 @@
 """Checks of the manifests that need much installed: ``make deploy-check``. Their tools go into .venv-checks.
 
-checkov's policies, with the exceptions named here, over every overlay; custom resources against npm's schemas, where npm
+checkov's policies, with the exceptions named here, over every overlay; custom resources against npm's schemas, where it
 is.
 """
 
