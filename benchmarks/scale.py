@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import grpc
 import numpy as np
+import numpy.typing as npt
 
 from manypath.codec import Codec
 from manypath_api.v1 import codec_pb2 as pb
@@ -56,12 +57,12 @@ class Row(NamedTuple):
     changes: int = 0
 
 
-def picture(side: int) -> np.ndarray:
+def picture(side: int) -> npt.NDArray[np.uint8]:
     """Return uint8 [side, side, 3]: waves and noise."""
     rows, columns = np.mgrid[0:side, 0:side]
     waves = 127 + 60 * np.sin(rows / 9) + 60 * np.cos(columns / 13)
     noise = np.random.default_rng(7).normal(0, 6, (side, side, 3))
-    return np.clip(waves[..., None] * (1.0, 0.8, 0.6) + noise, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(waves[..., None] * (1.0, 0.8, 0.6) + noise, 0, 255), dtype=np.uint8)
 
 
 def free_ports(count: int) -> list[int]:
