@@ -67,7 +67,8 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     export.add_argument(
         "--blend",
         metavar="RUN=SHARE",
-        help="take this share of the weights from another run, one that this run began at: runs/stage1=0.7",
+        help="take this share of the weights from another run or a file of float weights, one that this run began at: "
+        "runs/stage1=0.7",
     )
     export.add_argument(
         "--floats", action="store_true", help="the float weights, to train on from with `lab train --init`; not a model"

@@ -12,6 +12,7 @@ from manypath import checkpoint
 from manypath.edge.model import EdgeNetwork
 from manypath.entropy.tables import stack
 from manypath.errors import CheckpointError
+from manypath_lab.training.float_weights import fitted
 from manypath_lab.training.rate import RateModel
 from manypath_lab.training.recipe import Recipe, SideRecipe, recipe_of
 from manypath_lab.training.stage1 import TrainingNetwork, model_config
@@ -67,7 +68,7 @@ def load_average(run: Path) -> tuple[TrainingNetwork, Recipe, int]:
 
 
 def blend(network: TrainingNetwork, run: Path, share: float) -> None:
-    """Move a network's weights by ``share`` of the way to the averaged weights of another run.
+    """Move a network's weights by ``share`` of the way to those of another run, or of a file of float weights.
 
     On the straight line between a model and what it became by further training, weights mostly code as well as at its
     ends and have some of what each is good at. What the other run does not have, such as sides, stays.
@@ -77,7 +78,7 @@ def blend(network: TrainingNetwork, run: Path, share: float) -> None:
     """
     if not 0.0 <= share <= 1.0:
         raise CheckpointError(f"a share of weights is from 0 to 1; got {share}")
-    theirs = load_average(run)[0].state_dict()
+    theirs = load_average(run)[0].state_dict() if run.is_dir() else fitted(network, run)
     ours = network.state_dict()
     if any(key not in ours or ours[key].shape != value.shape for key, value in theirs.items()):
         raise CheckpointError(f"{run} holds another network; only runs that began at one another can be blended")

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from manypath.errors import CheckpointError
+from manypath_lab.training import sides
 
 if TYPE_CHECKING:
     from manypath_lab.training.stage1 import TrainingNetwork
@@ -33,7 +34,8 @@ def save_weights(network: TrainingNetwork) -> bytes:
 def fitted(network: TrainingNetwork, file: Path) -> dict[str, Tensor]:
     """Return the tensors of a file in the shapes of a network.
 
-    A prior of one set of tables is given to every level of a network that has one a level.
+    The file may lack side paths, which then stay as they are. A prior of one set of tables is given to every level of
+    a network that has one a level.
 
     Raises:
         CheckpointError: not a safetensors file, or a tensor is missing, left over or of another shape.
@@ -43,13 +45,15 @@ def fitted(network: TrainingNetwork, file: Path) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as err:
         raise CheckpointError(f"{file}: not a safetensors file of float weights: {err}") from err
     expected = {key: value for key, value in network.state_dict().items() if _is_learned(key)}
-    missing, unknown = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
+    names = [name for name, _ in network.model.config.sides]
+    lacking, unknown = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
+    missing = {key for key in lacking if not any(sides.belongs_to(key.removeprefix("model."), name) for name in names)}
     if missing or unknown:
         raise CheckpointError(
             f"{file} does not fit the preset {network.model.config.name!r}: "
             f"missing {sorted(missing)[:3]}, unknown {sorted(unknown)[:3]}"
         )
-    for name, value in expected.items():
+    for name, value in ((name, expected[name]) for name in expected.keys() - lacking):
         tensor = tensors[name]
         if name.startswith(PRIOR) and tensor.shape != value.shape and tensor.dim() == value.dim():
             times = value.shape[0] // max(1, tensor.shape[0])
