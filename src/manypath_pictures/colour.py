@@ -45,20 +45,25 @@ def to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
     """
     space = _SPACES.get(profile[16:20])
     if space is None or len(profile) > MOST_PROFILE_BYTES:
-        return picture.convert("RGB")
+        return _as_rgb(picture)
     if space == "RGB" and picture.mode != "CMYK":
-        picture = picture.convert("RGB")
+        picture = _as_rgb(picture)
     elif space == "L" and picture.mode in ("LA", "1"):
         picture = picture.convert("L")
     if picture.mode != space:
-        return picture.convert("RGB")
+        return _as_rgb(picture)
     try:
         build = _transform if len(profile) <= _KEPT_BYTES else _transform.__wrapped__
         transform = build(profile, space)
         converted = picture if transform is None else ImageCms.applyTransform(picture, transform)
     except Exception:  # noqa: BLE001  (whatever the library says of a profile, the pixels are sound)
-        return picture.convert("RGB")
-    return picture.convert("RGB") if converted is None else converted
+        return _as_rgb(picture)
+    return _as_rgb(picture) if converted is None else converted
+
+
+def _as_rgb(picture: Image.Image) -> Image.Image:
+    """Return a picture as RGB; one that is, itself: the library would copy it."""
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 @lru_cache(16)  # a camera's pictures all have the same one, and it takes milliseconds to build
