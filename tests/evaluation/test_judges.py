@@ -7,6 +7,7 @@ from manypath.errors import RequestError
 from manypath_lab.evaluation.judges.fidelity import SimilarityJudge
 from manypath_lab.evaluation.judges.perceptual import PerceptualJudge
 from manypath_lab.evaluation.judges.registry import NAMES, make_judges
+from manypath_lab.evaluation.judges.texture import texture_distance
 from manypath_lab.evaluation.judges.top1 import ClassifierJudge
 from manypath_lab.evaluation.pictures import Picture, pixel_digest
 from manypath_lab.evaluation.sets import Case
@@ -73,6 +74,20 @@ def test_judges_are_made_by_name_and_told_apart_by_version() -> None:
     judges = make_judges(["psnr", "ms-ssim", "perceptual", "perceptual-lite2", "lite0"])
     assert [judge.name for judge in judges] == ["psnr", "ms-ssim", "perceptual", "perceptual-lite2", "lite0"]
     assert len({judge.version for judge in judges}) == 5
+
+
+def test_texture_is_blind_to_where_a_grain_lies_and_sees_blur() -> None:
+    random = np.random.default_rng(2)
+    grain, other = (
+        np.clip(128 + random.normal(0, 30, (64, 96, 1)).repeat(3, -1), 0, 255).astype(np.uint8) for _ in "ab"
+    )
+    flat = np.full_like(grain, 128)
+    halved = (128 + (grain.astype(float) - 128) / 2).astype(np.uint8)
+    assert texture_distance(grain, grain) == 0.0
+    assert texture_distance(grain, other) < 0.35  # another grain of the same strength, patch by patch
+    assert texture_distance(grain, halved) == pytest.approx(1.0, abs=0.1)
+    assert texture_distance(grain, flat) > 3.0
+    assert texture_distance(grain[:4], flat[:4]) is None
 
 
 @pytest.mark.parametrize("name", ["vgg", "lite0=file", "segmenter="])

@@ -46,8 +46,8 @@ def add_measurement(
         "--judge",
         action="append",
         metavar="NAME",
-        help="who judges instead of the set's own: psnr, ms-ssim, perceptual, perceptual-lite2, lite0, lite1, lite2, "
-        "segmenter[=FILE], detector[=FILE]; repeat it for several",
+        help="who judges instead of the set's own: psnr, ms-ssim, texture, perceptual, perceptual-lite2, lite0, "
+        "lite1, lite2, segmenter[=FILE], detector[=FILE]; repeat it for several",
     )
     parser.set_defaults(func=run)
     return parser

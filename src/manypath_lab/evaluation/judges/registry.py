@@ -36,6 +36,12 @@ def _detector(file: str = "") -> Judge:
     return DetectorJudge(pathlib.Path(file) if file else None)
 
 
+def _texture() -> Judge:
+    from manypath_lab.evaluation.judges.texture import TextureJudge
+
+    return TextureJudge()
+
+
 def _fidelity(name: str) -> Judge:
     from manypath_lab.evaluation.judges.fidelity import PsnrJudge, SimilarityJudge
 
@@ -44,6 +50,7 @@ def _fidelity(name: str) -> Judge:
 
 _MAKERS: dict[str, Callable[..., Judge]] = {
     **{name: functools.partial(_fidelity, name) for name in ("psnr", "ms-ssim")},
+    "texture": _texture,
     "perceptual": functools.partial(_perceptual, "lite0"),
     **{f"perceptual-{name}": functools.partial(_perceptual, name) for name in NETWORKS if name != "lite0"},
     **{name: functools.partial(_classifier, name) for name in NETWORKS},
