@@ -130,7 +130,7 @@ def kill_a_decoder_under_load() -> None:
 
 def look_at_prometheus() -> None:
     def up() -> bool:
-        return all(value(f'sum(up{{job="manypath-{job}"}})') == count for job, count in SCRAPED.items())
+        return all(value(f'sum(up{{job="{job}"}})') == count for job, count in SCRAPED.items())
 
     wait("target for each service", up)
     rules = ask(os.environ["PROMETHEUS_PORT"], "/api/v1/rules")["data"]["groups"]
