@@ -177,7 +177,7 @@ class Prometheus:
         query = {"query": promql, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
         found = await self._result("/api/v1/query_range", query)
         return {
-            one["metric"].get(question.label, "all"): [(float(at), float(value)) for at, value in one["values"]]
+            _line_name(question, one["metric"]): [(float(at), float(value)) for at, value in one["values"]]
             for one in found
         }
 
@@ -194,6 +194,11 @@ class Prometheus:
                 status=502,
             ) from err
         return found
+
+
+def _line_name(question: Question, labels: Mapping[str, str]) -> str:
+    value = labels.get(question.label, "all")
+    return f"quality {value}" if question.label == "quality" else value
 
 
 def _aligned(samples: Sequence[tuple[float, float]], times: Sequence[float], step: float) -> list[float | None]:

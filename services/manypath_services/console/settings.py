@@ -20,7 +20,7 @@ class ConsoleSettings(ServiceSettings):
     model_config = settings_for("console")
 
     port: int = Field(8080, ge=0, le=65535, description="HTTP port of the pages; 0 takes a free one.")
-    metrics_port: int = Field(9104, ge=0, le=65535, description="HTTP port of /metrics; 0 takes a free one.")
+    metrics_port: int = Field(9105, ge=0, le=65535, description="HTTP port of /metrics; 0 takes a free one.")
     names: tuple[str, ...] = Field(
         (),
         description="Host names that browsers may ask for, as a JSON list; another site's page cannot then reach the "
