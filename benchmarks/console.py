@@ -48,7 +48,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="of encoder and decoder (default: %(default)s)")
     parser.add_argument("--model", default="edge", help="name or .safetensors file (default: %(default)s)")
     args = parser.parse_args()
-    first, next_share, next_path, next_quality = [], [], [], []
+    first: list[float] = []
+    next_share: list[float] = []
+    next_path: list[float] = []
+    next_quality: list[float] = []
     with ExitStack() as ends:
         given = {"model": args.model, "threads": args.threads}
         encoder = ends.enter_context(ServiceProcess("encoder", given))
