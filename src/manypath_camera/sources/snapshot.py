@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from manypath_camera.errors import SourceError
@@ -14,6 +15,15 @@ from manypath_camera.frames import Captured
 from manypath_camera.sources.source import without_password
 
 _MAX_BYTES = 64 * 2**20
+
+
+class _CloseRefusal(urllib.request.BaseHandler):
+    """Closes the answer that asks for a password; those that answer it forget to."""
+
+    handler_order = 100  # before them: they read its headers only
+
+    def http_error_401(self, request: object, answer: IO[bytes], *_: object) -> None:
+        answer.close()
 
 
 class SnapshotSource:
@@ -40,6 +50,7 @@ class SnapshotSource:
             name, word = unquote(parts.username), unquote(parts.password or "")
             passwords.add_password(None, self._url, name, word)
             handlers += [
+                _CloseRefusal(),
                 urllib.request.HTTPDigestAuthHandler(passwords),
                 urllib.request.HTTPBasicAuthHandler(passwords),
             ]
