@@ -7,6 +7,8 @@ seconds, and cannot be asked to wait in its middle; the kernel shares the core b
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
@@ -22,6 +24,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _LARGE_PIXELS = 2**22  # whose memory is worth giving back
+_LESS = 5  # of niceness: a third of the other thread's share
 EXPRESS = 1
 """Number of the thread for small work; 0 is the other one's."""
 _local = threading.local()
@@ -196,6 +199,8 @@ class Compute:
     def _serve(self, number: int) -> None:
         _local.lane = number
         lane = self._lanes[number]
+        if number != EXPRESS and self.lanes > 1:
+            _give_way()
         while True:
             with self._changed:
                 batch, late = lane.take(most=self._batch_limit, pixels=self._batch_pixels)
@@ -257,6 +262,13 @@ class Compute:
         running = [lane.running for lane in self._lanes]
         begun = [batch.jobs[0].begun for batch in running if batch is not None]
         return time.monotonic() - min(begun) if begun else 0.0
+
+
+def _give_way() -> None:
+    """Let this thread take less of a core than the one for small work, where both have work and there is one core."""
+    thread = threading.get_native_id()
+    with contextlib.suppress(OSError):  # Linux has priorities of threads
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _LESS)
 
 
 def _end(job: Job, result: Any) -> None:

@@ -35,7 +35,7 @@ def run(service: str, settings_class: type[_Settings], serve: Callable[[_Setting
         serve: starts, serves until a signal, and stops; imports what computes only when called.
 
     Returns:
-        The process's exit code: 0 after a signal, 1 if it could not start.
+        1 if it could not start. After a signal it does not return: the process ends with 0.
     """
     try:
         settings = settings_class.load()
@@ -59,7 +59,7 @@ def run(service: str, settings_class: type[_Settings], serve: Callable[[_Setting
         if recorder is not None:
             recorder.close()
         log.drain(_LAST_LINES_SECONDS)
-    return EXIT_STARTED
+    return process.leave(EXIT_STARTED)
 
 
 def _trace(service: str, settings: ServiceSettings) -> tracing.Recorder | None:
