@@ -41,7 +41,7 @@ def checkov(folder: Path) -> int:
         subprocess.run([sys.executable, "-m", "venv", TOOLS], check=True)
         subprocess.run([TOOLS / "bin" / "pip", "install", "--quiet", "checkov>=3.3,<4"], check=True)
     skipped = ",".join(EXCEPTIONS)
-    words = ["--framework", "kubernetes", "--compact", "--quiet", "--skip-check", skipped]
+    words = ["--framework", "kubernetes", "--compact", "--quiet", "--skip-download", "--skip-check", skipped]
     return subprocess.run([program, "-d", folder, *words], check=False).returncode
 
 

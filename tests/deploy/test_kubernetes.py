@@ -228,7 +228,7 @@ def test_probes_ask_ports_that_answer_them(objects):
             ports = {one["name"]: one["containerPort"] for one in container["ports"]}
             given = environment(container)
             camera = "/camera:" in container["image"]  # its image binds the port itself, and nobody calls it
-            for kind in ("startupProbe", "livenessProbe") if camera else PROBES:
+            for kind in PROBES:
                 probe = container[kind]
                 if "grpc" in probe:
                     assert not mutual, f"{pod}: a kubelet has no certificate"
