@@ -20,14 +20,14 @@ ASKED = "manypath_lab.training.run.multiplies_bfloat16"
 def no_units() -> Iterator[None]:
     """As on a processor without bfloat16 units."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ASKED, lambda _device: False)
+        patch.setattr(ASKED, lambda device: device.type == "cuda")
         yield
 
 
 @pytest.fixture(params=[False, True], ids=["float32", "bfloat16"])
 def units(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """As on a processor without such units, and as on one with them."""
-    monkeypatch.setattr(ASKED, lambda _device: request.param)
+    monkeypatch.setattr(ASKED, lambda device: request.param or device.type == "cuda")
     return bool(request.param)
 
 
