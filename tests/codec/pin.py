@@ -19,7 +19,7 @@ FOLDER = Path(__file__).with_name("pinned")
 PHOTO = Path(__file__).parents[2] / "services/manypath_services/console/photos/pagoda.jpg"
 MODEL = "edge"
 QUALITIES = (1.0, 4.5, 8.0)
-PATHS = ("perceptual", "mse", "classification", "segmentation")
+PATHS = ("perceptual", "mse", "classification", "segmentation", "detection")
 HEIGHT, WIDTH = 72, 100  # pixels: neither a multiple of 64, nor of 16
 INSTRUCTION_SETS = (
     {"THREADS": "2"},

@@ -45,7 +45,8 @@ def test_the_bit_map_adds_up_to_the_words_of_the_stream(codec, image, quality):
     assert bits.min() > 0
     (*words, _escapes) = parse(stream).strips[0]
     told = 8 * sum(map(len, words)) - float(bits.sum())
-    assert -32 <= told <= 32 + 8 * 8  # the hyper-latent's chunk ends at a word; 64 bits of state are no symbol's
+    slack = 32 + 0.01 * float(bits.sum())  # the hyper-latent's chunk ends at a word; lengths are of rounded tables
+    assert -slack <= told <= slack + 8 * 8  # 64 bits of state are no symbol's
 
 
 def test_the_bit_map_shows_where_the_bits_went(codec):
