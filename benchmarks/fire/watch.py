@@ -110,12 +110,12 @@ def metric(url: str, name: str, **labels: str) -> float:
     )
 
 
-def wait_for(url: str, name: str, wanted: float, *, at_least: bool = False, timeout: float = 120.0) -> float:
-    """Ask for a metric until it has a value, and return the seconds that took."""
+def wait_for(url: str, name: str, wanted: float, *, above: bool = False, timeout: float = 120.0) -> float:
+    """Ask for a metric until it has a value, or one above it, and return the seconds that took."""
     begun = time.monotonic()
     while time.monotonic() - begun < timeout:
         value = metric(url, name)
-        if value == wanted or (at_least and value > wanted):
+        if value > wanted if above else value == wanted:
             return time.monotonic() - begun
         time.sleep(0.02)
     return timeout

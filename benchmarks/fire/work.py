@@ -54,7 +54,7 @@ def _stopped(process: ServiceProcess, call: Any, request: Any, name: str, told: 
     worst = 0.0
     for seconds in (0.7, 1.5, 2.5):
         pending = call.future(request, timeout=60)
-        wait_for(process.metrics_url, "manypath_compute_pixels", 0, at_least=True)
+        wait_for(process.metrics_url, "manypath_compute_pixels", 0, above=True)
         time.sleep(seconds)
         pending.cancel()
         worst = max(worst, wait_for(process.metrics_url, "manypath_compute_pixels", 0))
@@ -73,7 +73,7 @@ def stop(options: Options) -> Row:
             encode = pb_grpc.EncoderServiceStub(channel).Encode  # type: ignore[no-untyped-call]
             request = pb.EncodeRequest(picture=inputs.raw(*_LARGE))
             pending = [encode.future(request, timeout=60) for _ in range(2)]
-            wait_for(encoder.metrics_url, "manypath_compute_pixels", 0, at_least=True)
+            wait_for(encoder.metrics_url, "manypath_compute_pixels", 0, above=True)
             begun = time.monotonic()
             code = encoder.stop(timeout_seconds=60)
             seconds = time.monotonic() - begun
@@ -135,7 +135,7 @@ def fairness(options: Options) -> Row:
         clients = [threading.Thread(target=greedy, daemon=True) for _ in range(4)]
         for client in clients:
             client.start()
-        wait_for(encoder.metrics_url, "manypath_compute_pixels", 2**20, at_least=True)
+        wait_for(encoder.metrics_url, "manypath_compute_pixels", 2**20, above=True)
         served = closed_loop(encoder.target, clients=1, side=96, seconds=2 * options.load_seconds)
         over.set()
         for client in clients:
@@ -147,7 +147,7 @@ def fairness(options: Options) -> Row:
 @attack("overload", "1, 16, 64 and 128 clients of 256x256 with the project's own retries", "at least 80 % of the peak")
 def overload(options: Options) -> Row:
     """Measure each in turn."""
-    with ServiceProcess("encoder", {"model": options.model, "log_level": "WARNING"}) as encoder:
+    with ServiceProcess("encoder", {"model": options.model}) as encoder:
         encoder.wait_ready()
         rates = _rates(encoder, (1, 16, 64, 128), 256, options.load_seconds)
         shed = metric(encoder.metrics_url, "manypath_requests_shed_total", reason="queue_full")
@@ -166,7 +166,7 @@ def batching(options: Options) -> Row:
     found = []
     sizes = 0.0
     for limit in (1, 16):
-        settings = {"model": options.model, "batch_limit": limit, "log_level": "WARNING"}
+        settings = {"model": options.model, "batch_limit": limit}
         with ServiceProcess("encoder", settings) as encoder:
             encoder.wait_ready()
             served = _rates(encoder, (16,), 96, options.load_seconds)[16]
