@@ -247,7 +247,7 @@ def test_a_bad_upload_is_told_and_the_next_good_one_shown(tab) -> None:
     settled(page)
     drop(page, "drop", b"no picture at all", "a.png")
     expect(page.get_by_role("alert")).to_contain_text("not a picture")
-    expect(page.get_by_role("alert")).to_contain_text("JPEG, PNG or WebP")
+    expect(page.get_by_role("alert")).to_contain_text("Send a JPEG, PNG, WebP")
     drop(page, "drop", file_of(photo(100, 140)), "good.png")
     expect(page.locator("#facts")).to_contain_text("good.png")
     settled(page)

@@ -76,6 +76,7 @@ class Cameras:
         self._news = asyncio.Event()
         self._away_since: float | None = None
         self._problem: ProblemError | None = None
+        self._asked_at: float | None = None  # since when the decoder is being listened to
         self._pictures: OrderedDict[tuple[str, int, str], bytes] = OrderedDict()
         self._decoding: dict[str, asyncio.Lock] = {}
 
@@ -87,6 +88,7 @@ class Cameras:
         try:
             while True:
                 news = self._news
+                await self._look_whether_it_is_back()
                 yield self._scene()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(news.wait(), _AGE_SECONDS)
@@ -129,19 +131,23 @@ class Cameras:
         away = None if self._away_since is None else time.monotonic() - self._away_since
         return Scene([self._seen[name] for name in sorted(self._seen)], away, self._problem)
 
+    async def _look_whether_it_is_back(self) -> None:
+        """End an outage: a decoder that has just begun has nothing to tell of cameras yet."""
+        listening = self._asked_at is not None and time.monotonic() - self._asked_at > _RETRY_SECONDS
+        if self._away_since is not None and listening and (await self._services.health("decoder")).serving:
+            self._away_since = self._problem = None
+
     async def _watch(self) -> None:
         while True:
             try:
-                # a decoder that has just begun has nothing to tell of cameras yet
-                if self._away_since is not None and (await self._services.health("decoder")).serving:
-                    self._away_since = self._problem = None
-                    self._tell()
+                self._asked_at = time.monotonic()
                 async with aclosing(self._services.watch_results(_INTERVAL_SECONDS)) as results:
                     async for told in results:
                         self._away_since = self._problem = None
                         self._seen[told.camera] = Sighting(told, time.monotonic())
                         self._tell()
             except ProblemError as problem:
+                self._asked_at = None
                 if self._away_since is None:
                     _log.warning("the decoder's results cannot be watched: %s", problem.detail or problem.title)
                     self._away_since = time.monotonic()
