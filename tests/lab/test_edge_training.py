@@ -8,13 +8,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from manypath import checkpoint
 from manypath.errors import CheckpointError
 from manypath.families import PRESETS
 from manypath.quality import LEVELS, QUALITY_STEPS
 from manypath_lab.training.augmented import TOP_CODE, AugmentedPictures
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.drawn import KINDS, draw_picture, write_text
-from manypath_lab.training.float_weights import save_weights
+from manypath_lab.training.float_weights import fitted, save_weights, shipped
 from manypath_lab.training.init import initialise
 from manypath_lab.training.losses import seen_error, squared_error
 from manypath_lab.training.optimisers import MuonAndAdam, is_matrix, make_optimiser
@@ -190,3 +191,13 @@ def test_the_precision_is_the_recipes() -> None:
     assert autocasts("bfloat16", cpu)
     assert not autocasts("float32", cpu)
     assert autocasts("auto", torch.device("cuda"))
+
+
+def test_training_goes_on_from_the_shipped_models_float_weights() -> None:
+    file = shipped("edge")
+    assert file is not None
+    tensors = fitted(TrainingNetwork(PRESETS["edge"]), file)
+    released = checkpoint.load("edge").model.state_dict()
+    for name in ("g_a.embed.weight", "g_s.paint.weight"):
+        assert torch.allclose(tensors[f"model.{name}"].float(), released[name].float(), atol=1e-3)
+    assert shipped("abacus") is None

@@ -75,7 +75,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--init",
         type=Path,
         metavar="PATH",
-        help="where a main model starts: the run folder of another, or a file of float weights",
+        help="where a main model starts: the run folder of another, a file of float weights, or edge for those of the "
+        "shipped model",
     )
     parser.add_argument(
         "--model",

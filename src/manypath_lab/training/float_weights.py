@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 PRIOR = "rate.hyper."  # the hyper-latent's factorised prior, one row a channel and level
 COMPUTED = ("_offset", "_quantized_cdf", "_cdf_length", "scale_table")  # buffers that no training reads
+
+
+def shipped(name: str) -> Path | None:
+    """Return the file of the float weights that come with the package under a model's name; None if there are none."""
+    file = Path(str(resources.files("manypath_lab") / "weights" / f"{name}-floats.safetensors"))
+    return file if file.is_file() else None
 
 
 def _is_learned(name: str) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 from manypath.errors import CheckpointError
 from manypath_lab.training import sides
 from manypath_lab.training.export import load_average
-from manypath_lab.training.float_weights import fitted
+from manypath_lab.training.float_weights import fitted, shipped
 from manypath_lab.training.stage1 import Trainer
 
 
@@ -19,13 +19,15 @@ def initialise(trainer: Trainer, source: Path, side_tensors: Mapping[str, Tensor
 
     Args:
         trainer: gets them.
-        source: a main model's run folder, or a safetensors file of float weights.
+        source: a main model's run folder, a safetensors file of float weights, or the name of a model whose float
+            weights come with the package.
         side_tensors: more, by their names in the trainer's network.
 
     Raises:
         CheckpointError: there is no run or file, or it is of another preset.
     """
-    tensors = _average_of(source, trainer) if source.is_dir() else fitted(trainer.network, source)
+    file = source if source.exists() else shipped(str(source)) or source
+    tensors = _average_of(file, trainer) if file.is_dir() else fitted(trainer.network, file)
     for network in (trainer.network, trainer.average.module):
         network.load_state_dict({**tensors, **(side_tensors or {})}, strict=False)
 
