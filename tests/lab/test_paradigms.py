@@ -73,7 +73,9 @@ def picture_of(paradigm: Paradigm, pictures: PictureSet, batch: int = 2) -> torc
 
 
 def train(paradigm: Paradigm, pictures: PictureSet, folder: Path, steps: int = 2) -> None:
-    trainer = ParadigmTrainer(RECIPE, paradigm, SideLossTerms(RECIPE, CPU), pictures, folder)
+    trainer = ParadigmTrainer(
+        RECIPE, paradigm, SideLossTerms(RECIPE, CPU, paradigm.model.config.rate_weights), pictures, folder
+    )
     for _ in range(steps):
         trainer.train_step()
 
