@@ -148,7 +148,7 @@ def test_a_request_that_was_accepted_is_answered_though_the_worker_is_told_to_st
             {"max_batch": "0"},
             "MANYPATH_WORKER_MAX_BATCH: Input should be greater than or equal to 1, got '0'",
         ),
-        ({"device": "tpu"}, "MANYPATH_WORKER_DEVICE: Input should be 'cpu' or 'cuda'"),
+        ({"device": "tpu"}, "MANYPATH_WORKER_DEVICE: Input should be 'auto', 'cpu' or 'cuda'"),
         (
             {"models": "/nowhere"},
             "model repository /nowhere is not a folder; `manypath lab classifier install --output",
