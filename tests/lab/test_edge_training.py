@@ -201,3 +201,14 @@ def test_training_goes_on_from_the_shipped_models_float_weights() -> None:
     for name in ("g_a.embed.weight", "g_s.paint.weight"):
         assert torch.allclose(tensors[f"model.{name}"].float(), released[name].float(), atol=1e-3)
     assert shipped("abacus") is None
+
+
+def test_a_step_from_the_shipped_float_weights_is_finite(folder: Path, tmp_path: Path) -> None:
+    recipe = load_recipe("smoke", preset="edge", batch=1, precision="float32")
+    assert isinstance(recipe, Recipe)
+    trainer = Trainer(recipe, PictureSet(folder, 64, quiet=True), tmp_path)
+    initialise(trainer, Path("edge"))
+    step = trainer.train_step()
+    assert 0 < step["bpp"] < 4
+    assert np.isfinite(step["loss"])
+    assert step["gradient"] > 0
