@@ -21,7 +21,7 @@ help: ## list the targets
 
 install: $(STAMP) ## set up .venv (the other targets do it by themselves)
 
-demo: $(STAMP) ## camera -> encoder -> decoder -> classifier on a real photo
+demo: $(STAMP) ## encoder -> decoder -> three workers, on real photos
 	$(BIN)/manypath demo $(DEMO_ARGS)
 
 test: $(STAMP) ## run the tests
