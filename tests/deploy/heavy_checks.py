@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.deploy.manifests import KUBERNETES, OVERLAYS, ROOT, kustomize, overlay
+from tests.deploy.manifests import KUBERNETES, OVERLAYS, ROOT, combined, kustomize, overlay
 from tests.deploy.test_kubernetes import CUSTOM
 
 TOOLS = ROOT / ".venv-checks"
@@ -67,8 +67,9 @@ def main() -> int:
     """Return the process's exit code."""
     codes = [custom_resources()]
     with tempfile.TemporaryDirectory() as name:
-        for one in OVERLAYS:
-            (Path(name) / f"{one}.yaml").write_text(yaml.safe_dump_all(overlay(one)))
+        rendered = {one: overlay(one) for one in OVERLAYS} | {"console": combined(("console", "insecure", "hpa"))}
+        for one, objects in rendered.items():
+            (Path(name) / f"{one}.yaml").write_text(yaml.safe_dump_all(objects))
         codes.append(checkov(Path(name)))
     return max(codes)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,21 +38,26 @@ def kustomize(folder: Path) -> list[Manifest]:
     return [one for one in yaml.safe_load_all(run.stdout) if one]
 
 
+@functools.cache
 def overlay(name: str) -> list[Manifest]:
+    """Return an overlay's objects, the same ones each time: they are to be read only."""
     return kustomize(KUBERNETES / "overlays" / name)
 
 
-def combined(folder: Path, components: Sequence[str]) -> list[Manifest]:
-    """Return the base with components, as a platform team would write it down."""
-    here = os.path.relpath(KUBERNETES, folder.resolve())
-    text = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [f"{here}/base"],
-        "components": [f"{here}/components/{name}" for name in components],
-    }
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(text))
-    return kustomize(folder)
+@functools.cache
+def combined(components: tuple[str, ...], *, beneath: str = "base") -> list[Manifest]:
+    """Return the base, or an overlay, with components, as a platform team would write it down; to be read only."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made).resolve()
+        here = os.path.relpath(KUBERNETES, folder)
+        text = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [f"{here}/{beneath}"],
+            "components": [f"{here}/components/{name}" for name in components],
+        }
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump(text))
+        return kustomize(folder)
 
 
 def of_kind(objects: Sequence[Manifest], *kinds: str) -> list[Manifest]:

@@ -12,6 +12,7 @@ import pytest
 
 from manypath_api.v1 import codec_pb2
 from manypath_services.common.server import LIVENESS
+from manypath_services.console.settings import ConsoleSettings
 from manypath_services.decoder.settings import DecoderSettings
 from manypath_services.encoder.settings import EncoderSettings
 from manypath_services.worker.settings import WorkerSettings
@@ -39,7 +40,12 @@ CUSTOM = {
     "keda.sh/v1alpha1": {"ScaledObject"},
     "monitoring.coreos.com/v1": {"PodMonitor", "PrometheusRule"},
 }
-SETTINGS = {"DECODER": DecoderSettings, "ENCODER": EncoderSettings, "WORKER": WorkerSettings}
+SETTINGS = {
+    "CONSOLE": ConsoleSettings,
+    "DECODER": DecoderSettings,
+    "ENCODER": EncoderSettings,
+    "WORKER": WorkerSettings,
+}
 COMBINATIONS = [
     (*security, *rest)
     for security, rest in itertools.product(
@@ -53,6 +59,7 @@ COMBINATIONS = [
         ],
     )
 ]
+COMBINATIONS += [("console", "insecure", "hpa", "tracing"), ("console", "mtls", "monitoring", "keda", "tracing")]
 
 
 @pytest.fixture(scope="module", params=OVERLAYS)
@@ -83,8 +90,15 @@ def test_every_overlay_is_valid(objects):
 
 
 @pytest.mark.parametrize("components", COMBINATIONS, ids="+".join)
-def test_every_combination_of_components_is_valid_and_coherent(tmp_path, components):
-    objects = combined(tmp_path, components)
+def test_every_combination_of_components_is_valid_and_coherent(components):
+    objects = combined(components)
+    check(objects)
+    check_settings(objects)
+    check_selectors(objects)
+
+
+def test_an_edge_that_is_scraped_is_valid_and_coherent():
+    objects = combined(("scraping",), beneath="overlays/edge")
     check(objects)
     check_settings(objects)
     check_selectors(objects)
@@ -92,7 +106,7 @@ def test_every_combination_of_components_is_valid_and_coherent(tmp_path, compone
 
 def test_every_component_is_in_some_combination():
     folders = {folder.name for folder in (KUBERNETES / "components").iterdir()}
-    assert folders == set(itertools.chain(*COMBINATIONS))
+    assert folders == {*itertools.chain(*COMBINATIONS), "scraping"}
 
 
 def check_settings(objects) -> None:
@@ -136,7 +150,7 @@ def check_selectors(objects) -> None:
         spec = one["spec"]
         selector = spec.get("selector") or spec.get("podSelector")
         chosen = [t for t in templates.values() if selects(selector or {}, t["metadata"]["labels"])]
-        assert chosen, name(one)
+        assert chosen or one["kind"] == "PodMonitor", name(one)  # tests/deploy/test_one_system.py looks at those
         if one["kind"] == "PodMonitor":
             for template, endpoint in itertools.product(chosen, spec["podMetricsEndpoints"]):
                 assert endpoint["port"] in {p["name"] for c in containers(template) for p in c["ports"]}
@@ -163,7 +177,9 @@ def test_addresses_in_settings_are_services_and_policies_let_the_calls_through()
     for pod, template in templates.items():
         for value in environment(containers(template)[0]).values():
             addresses += [(pod, host, int(port)) for host, port in re.findall(r"([a-z][a-z-]+):(\d{5})", value)]
-    assert {host for _, host, _ in addresses} == {"decoder-replicas", "classifier-replicas", "segmenter-replicas"}
+    assert {host for _, host, _ in addresses} == {
+        *("decoder-replicas", "classifier-replicas", "segmenter-replicas", "detector-replicas")
+    }
     for caller, host, port in addresses:
         service = services[host]
         callee = service["spec"]["selector"]["app.kubernetes.io/name"]
@@ -247,7 +263,7 @@ def test_a_gpu_replica_waits_for_no_second_gpu_and_has_time_to_load():
     for deployment in of_kind(overlay("gpu"), "Deployment"):
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         gpus = container["resources"]["limits"].get("nvidia.com/gpu")
-        if container["name"] in {"classifier", "segmenter"}:
+        if container["name"] in {"classifier", "segmenter", "detector"}:
             assert gpus is None
             continue
         assert gpus == "1"
