@@ -13,7 +13,7 @@ import grpc
 
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_camera.budget import Budget, FixedRate, TokenBucket
-from manypath_camera.camera import Camera, FrameFilter, Taken, frame_time
+from manypath_camera.camera import Camera, FrameFilter, FrameTracer, Taken, frame_time, untraced
 from manypath_camera.configuration import CameraConfiguration, Configuration, RateConfiguration
 from manypath_camera.errors import CameraError
 from manypath_camera.frames import Captured, Image
@@ -38,6 +38,7 @@ class CameraClient:
         configuration: what to run; ``apply`` changes it.
         connect: opens a channel to an encoder's address.
         frame_filters: by camera, who has a say in what is sent.
+        tracer: names the traces of frames.
         on_answer: told what became of each frame: first of its encoding, later of its tasks where that is asked for.
         on_encoded: told of each encoded frame with what it was.
 
@@ -57,6 +58,7 @@ class CameraClient:
         connect: Callable[[str], grpc.aio.Channel],
         *,
         frame_filters: Mapping[str, FrameFilter] | None = None,
+        tracer: FrameTracer = untraced,
         on_answer: Callable[[pb.FrameAnswer], Awaitable[None]] | None = None,
         on_encoded: Callable[[pb.FrameAnswer, Taken | None], None] | None = None,
     ) -> None:
@@ -66,6 +68,7 @@ class CameraClient:
         self.spool = Spool(folder, limits=configuration.spool.limits(), key=key)
         self.cameras: dict[str, Camera] = {}
         self._filters = frame_filters or {}
+        self._tracer = tracer
         self._detector: EdgeDetector | None = None
         self._on_answer = on_answer
         self._on_encoded = on_encoded
@@ -113,12 +116,13 @@ class CameraClient:
             return None
         frame = Captured(picture)
         header = pb.FrameHeader(camera=camera, time=frame_time(frame))
-        message = pb.PictureFrame(header=header, picture=as_message(picture), rate=grant.rate)
-        message.wishes.CopyFrom(_wishes(self.configuration, None))
-        message.at_lowest_quality = grant.reserved > 0
         state = budget.state()
         facts = {key: {**state, "at": time.time()}} if state else {}
-        put = self.spool.put(camera, frame.captured_at, message.SerializeToString(), facts=facts)
+        with self._tracer(header):
+            message = pb.PictureFrame(header=header, picture=as_message(picture), rate=grant.rate)
+            message.wishes.CopyFrom(_wishes(self.configuration, None))
+            message.at_lowest_quality = grant.reserved > 0
+            put = self.spool.put(camera, frame.captured_at, message.SerializeToString(), facts=facts)
         if put.sequence is None:
             budget.settle(grant, None)
             return None
@@ -170,6 +174,7 @@ class CameraClient:
             waiting=self._waiting,
             on_taken=self._remember,
             frame_filter=self._filters.get(name) or self._object_filter(name, configuration),
+            tracer=self._tracer,
         )
 
     def _object_filter(self, name: str, configuration: CameraConfiguration) -> FrameFilter | None:

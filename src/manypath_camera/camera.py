@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -47,6 +48,15 @@ class FrameFilter(Protocol):
         """Return whether a frame, uint8 [H, W, 3], is to be sent."""
 
 
+FrameTracer = Callable[[pb.FrameHeader], AbstractContextManager[None]]
+"""Surrounds the keeping of a frame, and may name its trace in the header: the plug point of tracing."""
+
+
+def untraced(_: pb.FrameHeader) -> AbstractContextManager[None]:
+    """Trace nothing; see ``FrameTracer``."""
+    return nullcontext()
+
+
 class Taken(NamedTuple):
     """A frame that is in the spool.
 
@@ -78,6 +88,7 @@ class Camera:
         waiting: returns how many live frames of this camera are waiting to be encoded.
         on_taken: told of each frame in the spool, by its sequence.
         frame_filter: has a say in what is sent; None is no filter.
+        tracer: names the traces of its frames.
 
     Attributes:
         slot: its newest frame.
@@ -97,6 +108,7 @@ class Camera:
         waiting: Callable[[str], int],
         on_taken: Callable[[int, Taken], None],
         frame_filter: FrameFilter | None = None,
+        tracer: FrameTracer = untraced,
     ) -> None:
         self.name = name
         self.configuration = configuration
@@ -109,6 +121,7 @@ class Camera:
         self._waiting = waiting
         self._on_taken = on_taken
         self._filter = frame_filter
+        self._tracer = tracer
         self._preparation = Preparation(configuration.turn, configuration.crop, configuration.masks)
         self._changes = ChangeDetector(configuration.on_change) if configuration.on_change else None
         self._sent_at = float("-inf")
@@ -183,15 +196,18 @@ class Camera:
 
     def _put(self, frame: Captured, picture: pb.Picture, grant: Grant, original_bytes: int) -> Outcome:
         header = pb.FrameHeader(camera=self.name, time=frame_time(frame))
-        message = pb.PictureFrame(header=header, picture=picture, rate=grant.rate, wishes=self._wishes)
-        message.at_lowest_quality = grant.reserved > 0
+        lowest = grant.reserved > 0
         facts: dict[str, dict[str, object]] = {}
         state = dict(self.budget.state())
         if state:
             facts[self._budget_key] = {**state, "at": time.time()}
         if frame.name:
             facts[self._cursor_key] = {"cursor": frame.name}
-        put = self._spool.put(self.name, frame.captured_at, message.SerializeToString(), facts=facts)
+        with self._tracer(header):
+            message = pb.PictureFrame(
+                header=header, picture=picture, rate=grant.rate, wishes=self._wishes, at_lowest_quality=lowest
+            )
+            put = self._spool.put(self.name, frame.captured_at, message.SerializeToString(), facts=facts)
         if put.sequence is None:
             self.budget.settle(grant, None)
             return Outcome.SPOOL

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from manypath_cli.camera_tracing import frame_tracer
 from manypath_cli.exits import UsageError
 
 if TYPE_CHECKING:
@@ -107,6 +108,14 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         help="of the port with /metrics, /ready and /live (default: %(default)s)",
     )
     parser.add_argument("--metrics-port", type=int, default=9104, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--tracing",
+        metavar="URL",
+        help='OpenTelemetry collector that the spans of frames go to, as "http://host:4317"; needs the extra tracing',
+    )
+    parser.add_argument(
+        "--tracing-ratio", type=float, default=1.0, metavar="SHARE", help="of frames that are traced (default: all)"
+    )
     secure = parser.add_argument_group("the encoder over TLS")
     secure.add_argument("--tls", action="store_true", help="use TLS; the options below do so as well")
     secure.add_argument("--tls-ca", type=Path, metavar="FILE", help="authorities of its certificate; else the system's")
@@ -188,9 +197,10 @@ def _state_folder() -> Path:
 def _own_encoder(args: argparse.Namespace, folder: Path) -> Any:
     from manypath_cli.service_process import ServiceProcess
 
+    traced = {"tracing": args.tracing} if args.tracing else {}
     return ServiceProcess(
         "encoder",
-        {"model": args.model, "threads": args.threads, "uplink": args.uplink, "spool": folder / "uplink"},
+        {"model": args.model, "threads": args.threads, "uplink": args.uplink, "spool": folder / "uplink", **traced},
     )
 
 
@@ -198,6 +208,7 @@ async def _run(
     args: argparse.Namespace, configuration: Configuration, watched: WatchedFile | None, folder: Path
 ) -> None:
     from manypath_camera.agent import CameraClient
+    from manypath_camera.camera import untraced
     from manypath_camera.camera_metrics import CameraMetrics
     from manypath_camera.sender import SenderState
     from manypath_services.common import logs
@@ -218,6 +229,7 @@ async def _run(
             folder,
             configuration,
             lambda target: connect(target, ENCODER_SERVICE, stream=True, credentials=credentials()),
+            tracer=ends.enter_context(frame_tracer(args.tracing, args.tracing_ratio)) if args.tracing else untraced,
             on_answer=on_answer,
             on_encoded=metrics.encoded,
         )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -21,9 +24,10 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as col
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_cli.service_process import ServiceProcess
-from tests.services.serving import MODEL, SECONDS, as_raw, photo
+from tests.services.serving import MODEL, SECONDS, as_file, as_raw, photo
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+CAMERA = "import sys; from manypath_cli.main import main; sys.exit(main())"
 CLASSIFY = pb.TaskRequest(task=pb.TASK_CLASSIFICATION)
 
 
@@ -72,6 +76,19 @@ class Collector(collector_grpc.TraceServiceServicer):
             assert self._changed.wait_for(complete, SECONDS), self.of(trace)
             return self.of(trace)
 
+    def wait_for_any(self, *names: str) -> list[Span]:
+        """Return the spans of the first trace that has all of these."""
+
+        def complete() -> list[Span]:
+            traces = {span.trace for span in self.spans}
+            found = (self.of(trace) for trace in traces if {span.name for span in self.of(trace)} >= set(names))
+            return next(found, [])
+
+        with self._changed:
+            found = self._changed.wait_for(complete, SECONDS)
+            assert found, [span.name for span in self.spans]
+            return found
+
     def of(self, trace: str) -> list[Span]:
         return [span for span in self.spans if span.trace == trace]
 
@@ -87,7 +104,7 @@ def collector():
 
 
 @pytest.fixture(scope="module")
-def traced(models, collector):
+def traced(models, collector, tmp_path_factory):
     with ExitStack() as ends:
 
         def start(service, **settings):
@@ -96,7 +113,7 @@ def traced(models, collector):
 
         worker = start("worker", models=models)
         decoder = start("decoder", model=MODEL, workers=json.dumps({"classification": f"{worker.target}/colours"}))
-        encoder = start("encoder", model=MODEL, uplink=decoder.target)
+        encoder = start("encoder", model=MODEL, uplink=decoder.target, spool=tmp_path_factory.mktemp("spool"))
         for process in (worker, decoder, encoder):
             process.wait_ready()
         yield encoder, decoder, worker
@@ -156,6 +173,39 @@ def test_a_call_is_one_trace_through_all_services_with_its_stages_inside(encoder
     assert all(0 <= span.seconds <= process.seconds <= took for span in spans)
     for service in traced:
         assert {line["trace_id"] for line in lines(service, TRACE) if line["message"] == "call"} == {TRACE}
+
+
+def test_a_cameras_frame_is_one_trace_over_both_streams_to_the_worker(traced, collector, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "one.png").write_bytes(as_file(photo()).file)
+    options = {
+        "--source": folder,
+        "--encoder": traced[0].target,
+        "--task": "classification",
+        "--spool": tmp_path / "spool",
+        "--metrics-port": 0,
+        "--tracing": f"http://127.0.0.1:{collector.port}",
+    }
+    command = [sys.executable, "-c", CAMERA, "camera", *(str(word) for pair in options.items() for word in pair)]
+    with subprocess.Popen(
+        command, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
+    ) as camera:
+        try:
+            spans = collector.wait_for_any(
+                "capture", "inference.GRPCInferenceService/ModelInfer", "synthesis", "analysis"
+            )
+            spans = collector.wait_for(spans[0].trace)  # the parents of all
+        finally:
+            camera.terminate()
+    assert camera.returncode == 0
+    named = {(span.service, span.name): span for span in spans}
+    # a stream lives as long as its connection: the trace is the frame's, on both of them
+    infer = named["manypath-worker", "inference.GRPCInferenceService/ModelInfer"]
+    assert ancestors(infer, spans) == ["worker classification", "frame", "frame", "capture", ""]
+    assert named["manypath-decoder", "frame"].parent == named["manypath-encoder", "frame"].span
+    assert named["manypath-encoder", "frame"].parent == named["manypath-camera", "capture"].span
+    assert not any(span.failed for span in spans)
 
 
 def test_a_latency_leads_to_a_trace(traced, encoder, collector):
