@@ -14,7 +14,7 @@ DEMO_ARGS ?=
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test oip-peer check format bench compose-test dashboards deploy-check protos lock clean
+.PHONY: help install demo test oip-peer ipycam check format bench compose-test dashboards deploy-check protos lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: $(STAMP) ## run the tests
 
 oip-peer: $(STAMP) ## add another project's inference server, for the tests that compare (450 MB)
 	$(BIN)/python tests/oip_peer/install.py
+
+ipycam: $(STAMP) ## add another project's network camera, for the tests that read from it (400 MB)
+	$(BIN)/python tests/camera/ipycam_peer/install.py
 
 check: $(STAMP) ## lint, formatting, types, import rules, protos
 	$(BIN)/ruff check .
@@ -60,7 +63,7 @@ lock: $(STAMP) ## resolve constraints.txt anew from pyproject.toml's ranges
 	$(BIN)/python tools/lock.py
 
 clean: ## remove .venv and every cache
-	rm -rf $(VENV) .venv-oip-peer .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-oip-peer .venv-ipycam .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Asks again only if what to install has changed.
 $(STAMP): pyproject.toml constraints.txt

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 from pathlib import Path
+
+from tests.camera.peer_process import PeerProcess
 
 SERVER = Path(__file__).resolve().parents[2] / "benchmarks" / "uplink" / "rtsp_server.py"
 PYTHON = "/usr/bin/python3"  # Debian's, which has GStreamer's bindings
@@ -20,34 +21,12 @@ def why_not() -> str:
     return "" if probe.returncode == 0 else "GStreamer's RTSP server is missing: apt install gir1.2-gst-rtsp-server-1.0"
 
 
-class RtspServer:
+class RtspServer(PeerProcess):
     """Serves test pictures until closed; ``port`` 0 takes a free one."""
 
     def __init__(self, port: int = 0, *login: str) -> None:
-        self._login = login
-        self._start(port)
+        super().__init__([PYTHON, SERVER], [port], login)
 
-    def _start(self, port: int) -> None:
-        self._process = subprocess.Popen(
-            [PYTHON, SERVER, str(port), *self._login], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
-
-    def freeze(self) -> None:
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self._process.send_signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def again(self) -> None:
-        self._start(self.port)
-
-    def close(self) -> None:
-        if self._process.poll() is None:
-            self.thaw()
-        self.kill()
+    @property
+    def port(self) -> int:
+        return self.ports[0]

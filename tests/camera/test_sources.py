@@ -13,34 +13,10 @@ from PIL import Image
 from manypath_camera.errors import ConfigurationError, SourceError
 from manypath_camera.frames import Captured, NewestFrame
 from manypath_camera.sources.files import FolderSource
-from manypath_camera.sources.source import open_source, without_password
-from manypath_camera.supervisor import CameraState, Supervisor
-from tests.camera import gstreamer
+from manypath_camera.sources.source import without_password
+from manypath_camera.supervisor import Supervisor
+from tests.camera.reading import some, source
 from tests.camera.waiting import wait_for
-
-NO_SERVER = gstreamer.why_not()
-rtsp = pytest.mark.skipif(bool(NO_SERVER), reason=NO_SERVER or "there is one")
-
-
-def source(address, **options):
-    return open_source(
-        address,
-        **{"timeout_seconds": 3.0, "every_seconds": 0.02, "key_frames": True, "after": "keep"} | options,
-    )
-
-
-def some(address, count=3, **options):
-    """The first frames of a source."""
-    ended = threading.Event()
-    found = []
-    frames = source(address, **options).frames(ended)
-    for frame in frames:
-        found.append(frame)
-        if len(found) == count:
-            break
-    ended.set()
-    frames.close()
-    return found
 
 
 def jpeg(number=0, size=(64, 48)):
@@ -211,63 +187,6 @@ def test_a_video_file_is_played_at_its_own_speed_again_and_again(tmp_path):
         assert supervisor.reconnects >= 1
     finally:
         supervisor.stop()
-
-
-@rtsp
-@pytest.mark.parametrize("path", ["h264", "mjpeg"])
-def test_frames_come_by_rtsp(ends, path):
-    server = opened(ends, gstreamer.RtspServer())
-    frames = some(f"rtsp://127.0.0.1:{server.port}/{path}")
-    if path == "mjpeg":
-        assert all(isinstance(frame.picture, bytes) for frame in frames)
-        assert Image.open(io.BytesIO(frames[0].picture)).size == (640, 360)
-    else:  # every fifth frame is a key frame, of ten a second
-        assert frames[0].picture.shape == (360, 640, 3)
-        assert frames[2].source_seconds - frames[1].source_seconds == pytest.approx(0.5, abs=0.02)
-
-
-@rtsp
-def test_a_wrong_password_an_unknown_path_and_no_server_are_told_apart(ends):
-    server = opened(ends, gstreamer.RtspServer(0, "joe", "secret"))
-    assert some(f"rtsp://joe:secret@127.0.0.1:{server.port}/mjpeg", 1)
-    with pytest.raises(SourceError, match=r"401.*password"):
-        some(f"rtsp://joe:wrong@127.0.0.1:{server.port}/mjpeg")
-    with pytest.raises(SourceError, match="404"):
-        some(f"rtsp://joe:secret@127.0.0.1:{server.port}/none")
-    with pytest.raises(SourceError, match="refused"):
-        some("rtsp://127.0.0.1:1/mjpeg")
-
-
-@rtsp
-def test_a_camera_that_is_frozen_killed_and_started_again_comes_back_by_itself(ends):
-    server = opened(ends, gstreamer.RtspServer())
-    slot = NewestFrame()
-    address = f"rtsp://127.0.0.1:{server.port}/mjpeg"
-    supervisor = Supervisor(
-        "gate",
-        source(address, timeout_seconds=2.0),
-        slot,
-        silence_seconds=6.0,
-        first_backoff_seconds=0.1,
-        longest_backoff_seconds=0.5,
-    )
-    ends.callback(supervisor.stop)
-
-    def comes():
-        before = slot.arrived
-        wait_for(lambda: slot.arrived > before + 3, 60)
-        wait_for(lambda: supervisor.state is CameraState.LIVE)
-
-    comes()
-    server.freeze()
-    wait_for(lambda: supervisor.state is CameraState.WAITING, 60)
-    server.thaw()
-    comes()
-    server.kill()
-    wait_for(lambda: "refused" in supervisor.last_error, 60)
-    server.again()
-    comes()
-    assert supervisor.reconnects >= 2
 
 
 def test_the_watchdog_leaves_a_reader_behind_that_hangs_and_begins_anew():
