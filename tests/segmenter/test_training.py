@@ -9,8 +9,9 @@ import torch
 from manypath.errors import CheckpointError, ConfigError
 from manypath_cli.main import main
 from manypath_lab.segmenter.trainer import SegmenterRecipe, SegmenterTrainer, load_recipe
-from manypath_lab.segmenter.weights import read_run
+from manypath_lab.segmenter.weights import read_run, to_bytes
 from manypath_lab.training.recipe import Phase
+from manypath_lab.training.teachers import load_task_network
 from tests.segmenter.street import street, write
 
 
@@ -51,6 +52,23 @@ def test_a_run_that_was_cut_ends_where_an_uninterrupted_one_does(tmp_path: Path)
     network, step = read_run(tmp_path / "whole")
     assert step == 2
     assert not network.training
+
+
+def test_a_segmenter_of_another_width_is_trained_exported_and_taught_with(tmp_path: Path) -> None:
+    scenes = [street(1), street(2)]
+    narrow = recipe(1).model_copy(update={"width": 24})
+    run = SegmenterTrainer(narrow, scenes, scenes, tmp_path / "narrow")
+    run.run(report_every=1)
+    network, _ = read_run(tmp_path / "narrow")
+    assert network.classify.weight.shape[1] == 24
+    file = tmp_path / "narrow.safetensors"
+    file.write_bytes(to_bytes(network, {}))
+    teacher = load_task_network(f"segmenter={file}")
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        (answer,) = teacher(x)
+        torch.testing.assert_close(answer, network(x))
+        assert not torch.allclose(answer, load_task_network("segmenter")(x)[0])
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:

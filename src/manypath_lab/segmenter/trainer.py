@@ -37,6 +37,7 @@ class SegmenterRecipe(BaseRecipe):
     pyramid_rate: float = Field(default=2e-3, gt=0, description="Adam's step size for everything else")
     weight_decay: float = Field(default=1e-2, ge=0, description="AdamW's")
     frozen: int = Field(default=2, ge=0, description="first stages, the stem with them, that keep their weights")
+    width: int = Field(default=96, ge=8, le=512, description="channels of the pyramid")
     balance: float = Field(default=0.35, ge=0, le=1, description="class weight: share of pixels to minus this")
     overlap: float = Field(default=0.5, ge=0, description="weight of the missing overlap beside the cross-entropy")
     scales: tuple[float, float] = Field(default=(0.5, 2.0), description="scenes are scaled by a factor between these")
@@ -85,7 +86,7 @@ class SegmenterTrainer(TrainingRun):
         self.recipe = recipe
         self.crops = SceneCrops(scenes, recipe.scales)
         self.validation = validation
-        self.network = (network or start_network()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = (network or start_network(recipe.width)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weights = class_weights([scene.mask for scene in scenes], len(CLASSES), recipe.balance)
         for module in (self.network.features.stem, *self.network.features.stages[: recipe.frozen]):
             module.requires_grad_(False)
@@ -144,11 +145,11 @@ class SegmenterTrainer(TrainingRun):
         Image.fromarray(np.concatenate(rows, 0)).save(folder / f"{self.step:07d}.png")
 
 
-def start_network() -> SegmenterNetwork:
-    """Return a network to train: EfficientNet-Lite0's features, an untrained pyramid."""
+def start_network(width: int = 96) -> SegmenterNetwork:
+    """Return a network to train: EfficientNet-Lite0's features, an untrained pyramid of so many channels."""
     from manypath_lab.classifier.networks import load_network
 
-    network = SegmenterNetwork(len(CLASSES), norm=True)
+    network = SegmenterNetwork(len(CLASSES), width, norm=True)
     network.features.adopt(load_network())
     return network
 

@@ -56,9 +56,9 @@ def read_run(run: Path) -> tuple[SegmenterNetwork, int]:
         state = torch.load(run / "state.pt", map_location="cpu", weights_only=True)
     except OSError as err:
         raise CheckpointError(f"{run} holds no training run (state.pt): {err.strerror}") from err
-    network = SegmenterNetwork(len(CLASSES), norm=True)
     prefix = "module."
     average = {name.removeprefix(prefix): t for name, t in state["average"].items() if name.startswith(prefix)}
+    network = SegmenterNetwork(len(CLASSES), _width(average, run), norm=True)
     try:
         network.load_state_dict(average)
     except RuntimeError as err:
@@ -74,9 +74,17 @@ def to_bytes(network: SegmenterNetwork, notes: Mapping[str, str]) -> bytes:
 
 
 def _build(tensors: Mapping[str, Tensor], origin: Path) -> SegmenterNetwork:
-    network = SegmenterNetwork(len(CLASSES))
+    network = SegmenterNetwork(len(CLASSES), _width(tensors, origin))
     try:
         network.load_state_dict(tensors)
     except RuntimeError as err:
         raise CheckpointError(f"{origin} does not hold this segmenter's weights: {err}") from err
     return network.eval().requires_grad_(False)
+
+
+def _width(tensors: Mapping[str, Tensor], origin: Path) -> int:
+    """Return the channels of the pyramid that a network's tensors have."""
+    weight = tensors.get("classify.weight")
+    if weight is None or weight.dim() != 4:
+        raise CheckpointError(f"{origin} does not hold this segmenter's weights: classify.weight is missing")
+    return int(weight.shape[1])

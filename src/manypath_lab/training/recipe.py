@@ -177,7 +177,7 @@ class SideTask(_Strict):
     shape: str = Field(default="adapter", description=f"of its MLPs: {', '.join(SIDE_WIDTHS)}")
     network: str | None = Field(
         default=None,
-        description="classifier, segmenter, detector, an ONNX file or module:factory; needed by the task's term",
+        description="classifier, segmenter[=FILE], detector, an ONNX file or module:factory; for the task's term",
     )
     also: tuple[str, ...] = Field(
         default=(), description="more networks of the task, one drawn a step: what several agree on serves others too"

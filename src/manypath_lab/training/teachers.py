@@ -13,8 +13,9 @@ from manypath_lab.training.task_networks import TaskNetwork
 def load_task_network(name: str) -> TaskNetwork:
     """Return a network of the project's, one from an ONNX file, or a factory's.
 
-    The project's are ``classifier`` (``classifier-lite1`` and so on for the larger ones), ``segmenter`` and
-    ``detector``; a file ends in ``.onnx``; a factory is written ``module:factory``.
+    The project's are ``classifier`` (``classifier-lite1`` and so on for the larger ones), ``segmenter`` (or
+    ``segmenter=FILE`` for one that ``manypath lab segmenter export`` wrote) and ``detector``; a file ends in ``.onnx``;
+    a factory is written ``module:factory``.
 
     A factory takes nothing and returns a torch module on float32 [B, 3, H, W] in [0, 1]; if that is a ``TaskNetwork``,
     its own ``distance`` is taken. An ONNX file's input may be
@@ -27,10 +28,11 @@ def load_task_network(name: str) -> TaskNetwork:
         from manypath_lab.classifier.networks import load_network
 
         return TaskNetwork(load_network(name.partition("-")[2] or "lite0"), mean=0.5, scale=0.5)
-    if name == "segmenter":
+    if name.partition("=")[0] == "segmenter":
         from manypath_lab.segmenter.weights import load_segmenter
 
-        return TaskNetwork(load_segmenter())
+        file = name.partition("=")[2]
+        return TaskNetwork(load_segmenter(Path(file) if file else None))
     if name == "detector":
         from manypath_lab.detector.teacher import DetectorTeacher
 
@@ -38,7 +40,8 @@ def load_task_network(name: str) -> TaskNetwork:
     if name.endswith(".onnx"):
         return _from_onnx(Path(name))
     if ":" not in name:
-        raise ConfigError(f"network must be classifier, segmenter, detector, FILE.onnx or module:factory; got {name!r}")
+        known = "classifier, segmenter[=FILE], detector, FILE.onnx or module:factory"
+        raise ConfigError(f"network must be {known}; got {name!r}")
     made = make_network(name)
     return made if isinstance(made, TaskNetwork) else TaskNetwork(made)
 

@@ -73,7 +73,7 @@ def drawn_pictures(photos: Sequence[Picture] = ()) -> list[DrawnPicture]:
 
 
 def _two_colours(light: npt.NDArray[np.bool_]) -> Pixels:
-    return np.repeat(np.where(light, 255, 0).astype(np.uint8)[..., None], 3, -1)
+    return np.where(light[..., None], 255, 0).astype(np.uint8).repeat(3, -1)
 
 
 def _checkerboard() -> npt.NDArray[np.bool_]:
@@ -89,7 +89,7 @@ def _ramp() -> npt.NDArray[np.float64]:
 
 def _blend(first: Sequence[int], last: Sequence[int]) -> Pixels:
     start, end = np.array(first, dtype=np.float64), np.array(last, dtype=np.float64)
-    return np.rint(start + (end - start) * _ramp()[..., None]).astype(np.uint8)
+    return np.asarray(np.rint(start + (end - start) * _ramp()[..., None]), dtype=np.uint8)
 
 
 def _patches() -> Pixels:
@@ -99,7 +99,7 @@ def _patches() -> Pixels:
 
 
 def _patch(colour: Sequence[int], width: int) -> Pixels:
-    return np.broadcast_to(np.array(colour, dtype=np.uint8), (SIDE // 2, width, 3)).copy()
+    return np.tile(np.array(colour, dtype=np.uint8), (SIDE // 2, width, 1))
 
 
 def _page(paper: tuple[int, int, int], ink: tuple[int, int, int], height: int) -> Pixels:
