@@ -116,6 +116,16 @@ class Codec:
         """Whether the model has trained weights for ``path``; without, a well-known path takes the main path."""
         return path in self.trained_paths
 
+    def resolve(self, path: str, task_share: float = 1.0) -> tuple[str, float]:
+        """Return the path that serves ``path``, and the share of tokens that takes it; 0.0 is all on the main path.
+
+        Raises:
+            PathError: the path or share cannot be.
+        """
+        share = check_task_share(task_share)
+        used = check_path(path, self.trained_paths)
+        return used, 0.0 if used == DecodePath.PERCEPTUAL.value else share
+
     # -- encoding ---------------------------------------------------------------------------------------------
 
     def encode(
@@ -259,9 +269,8 @@ class Codec:
         return self._decoder.bit_map(self._decoder.parse(bitstream))
 
     def _route(self, path: str, task_share: float) -> Routing | None:
-        share = check_task_share(task_share)
-        name = check_path(path, self.trained_paths)
-        if name == DecodePath.PERCEPTUAL.value or share == 0.0:
+        name, share = self.resolve(path, task_share)
+        if share == 0.0:
             return None
         return Routing(name, torch.full((1,), 1.0 - share, dtype=torch.float64, device="cpu"), exact=True)
 

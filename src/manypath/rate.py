@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import ClassVar
 
 from manypath.arguments import as_number
 from manypath.bitstream import HEADER_BYTES
 from manypath.errors import BudgetError, RequestError
-from manypath.quality import DEFAULT_QUALITY, quality_to_code
+from manypath.quality import DEFAULT_QUALITY, LEVELS, QUALITY_STEPS, quality_to_code
 
 MOST_BYTES = 2**62  # of a budget: more is the same
 
@@ -27,6 +28,10 @@ class Rate:
         BudgetError: the budget is no positive, finite number.
         RequestError: more than one of them is given.
     """
+
+    MIN_QUALITY: ClassVar[float] = 1.0
+    MAX_QUALITY: ClassVar[float] = float(LEVELS)
+    QUALITY_STEP: ClassVar[float] = 1 / QUALITY_STEPS
 
     quality: float | None = None
     max_bytes: int | None = None

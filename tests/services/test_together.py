@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from manypath.bitstream import pack, parse
 from manypath.codec import Codec
 from manypath_api.v1 import codec_pb2 as pb
 from tests.services.serving import MODEL, SECONDS, as_array, as_file, as_raw, photo, refusal
@@ -67,11 +68,9 @@ def test_a_damaged_picture_among_others_fails_alone(start):
 def test_bitstreams_of_one_kind_are_decoded_together_and_a_bad_one_fails_alone(start, codec):
     running = start("decoder")
     streams = [codec.encode(np.roll(photo(64, 96), shift, axis=1)) for shift in range(3)]
-    forged = bytearray(streams[0])
-    forged[-1] ^= 1
-    requests = [
-        pb.DecodeRequest(bitstream=one, picture_format=pb.PICTURE_FORMAT_RAW) for one in (*streams, bytes(forged))
-    ]
+    stream = parse(streams[0])
+    forged = pack(stream._replace(symbols_checksum=stream.symbols_checksum ^ 1))  # sound until decoded
+    requests = [pb.DecodeRequest(bitstream=one, picture_format=pb.PICTURE_FORMAT_RAW) for one in (*streams, forged)]
     with running.client() as client:
         calls = gathered(running, [client.Decode] * 4, requests)
         for stream, call in zip(streams, calls[:3], strict=True):
@@ -80,6 +79,15 @@ def test_bitstreams_of_one_kind_are_decoded_together_and_a_bad_one_fails_alone(s
         with pytest.raises(grpc.RpcError) as refused:
             calls[3].result()
     assert refused.value.code() is grpc.StatusCode.DATA_LOSS
+
+
+def test_a_damaged_stream_is_refused_before_it_waits_for_the_codec(start, codec):
+    running = start("decoder")
+    damaged = bytearray(codec.encode(photo(64, 96)))
+    damaged[-1] ^= 1
+    with running.busy(), running.client() as client:
+        error = refusal(client.Decode, pb.DecodeRequest(bitstream=bytes(damaged)))
+    assert error.code() is grpc.StatusCode.DATA_LOSS
 
 
 def test_a_caller_that_leaves_ends_its_work(start):

@@ -8,10 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from manypath.bitstream import StreamInfo
-from manypath.codec import Codec
-from manypath.errors import PathError, RequestError
-from manypath.paths import DecodePath, check_path, check_task_share
+from manypath import Codec, DecodePath, PathError, RequestError, StreamInfo
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_pictures.writer import FAST, write_png
 from manypath_services.common.errors import ReplySizeError
@@ -80,7 +77,7 @@ def picture_route(codec: Codec, request: pb.PathRequest) -> Route:
         if request.path != pb.PATH_UNSPECIFIED and name != asked:
             raise PathError(f"path is {pb.Path.Name(request.path)} and path_name {name[:40]!r}; give one of them")
         asked = name
-    return _route(asked, check_path(asked, codec.trained_paths), _share(request))
+    return Route(asked, *codec.resolve(asked, _share(request)))
 
 
 def task_route(codec: Codec, task: str, request: pb.TaskRequest) -> Route:
@@ -89,18 +86,12 @@ def task_route(codec: Codec, task: str, request: pb.TaskRequest) -> Route:
     Raises:
         PathError: the path named is none, or the share is not in 0..1.
     """
-    share = _share(request)
-    if request.path_name:
-        return _route(request.path_name, check_path(request.path_name, codec.trained_paths), share)
-    return _route(task, task if codec.serves(task) else _MAIN, share)
+    path = request.path_name or (task if codec.serves(task) else _MAIN)
+    return Route(request.path_name or task, *codec.resolve(path, _share(request)))
 
 
 def _share(request: pb.PathRequest | pb.TaskRequest) -> float:
-    return check_task_share(request.task_share if request.HasField("task_share") else 1.0)
-
-
-def _route(asked: str, used: str, share: float) -> Route:
-    return Route(asked, used, 0.0 if used == _MAIN else share)
+    return request.task_share if request.HasField("task_share") else 1.0
 
 
 def path_numbers(names: Iterable[str]) -> list[pb.Path]:

@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from manypath.codec import Codec
-from manypath.errors import BitstreamError
+from manypath import BitstreamError, Codec
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.codec.settings import CodecSettings
 

@@ -6,8 +6,7 @@ import asyncio
 import logging
 from typing import Generic, TypeVar
 
-from manypath.codec import Codec
-from manypath.errors import ManypathError
+from manypath import Codec, ManypathError
 from manypath_services.codec.abandonment import check_between_modules
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.codec.ready import SelfCheckError, load_another, load_codec

@@ -12,9 +12,7 @@ import grpc
 import numpy as np
 import numpy.typing as npt
 
-from manypath.bitstream import Header, inspect, parse_header
-from manypath.codec import Codec
-from manypath.errors import BitstreamError, LimitError, RequestError
+from manypath import BitstreamError, Codec, LimitError, RequestError, StreamInfo, inspect
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_services.codec.messages import (
@@ -118,8 +116,7 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
     async def Inspect(self, request: pb.InspectRequest, context: _Context) -> pb.InspectResponse:
         """Read a bitstream's header, and where its bits went if that is asked for."""
         codec = self.loaded()
-        with self._counting_rejections():
-            info = inspect(request.bitstream)
+        info = self._inspect(request.bitstream)
         response = pb.InspectResponse(
             facts=facts_message(info),
             slices_present=info.slices_present,
@@ -127,7 +124,7 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
             decodable=info.model_digest == codec.model_digest,
         )
         if request.bit_map:
-            self._check_header(request.bitstream)
+            self._check_pixels(info)
             with self._counting_rejections():
                 computed = await self.compute.run(
                     lambda: codec.bit_map(request.bitstream), timeout_seconds=context.time_remaining()
@@ -153,18 +150,18 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
         )
 
     async def _decode(self, codec: Codec, bitstream: bytes, wanted: Wanted, context: _Context) -> Decoded:
-        header = self._check(bitstream, wanted)
+        info = self._check(bitstream, wanted)
         with self._counting_rejections():
             computed = await self.compute.run_batched(
                 self._work,
-                Order(bitstream, wanted),
-                key=batch_key(header, wanted),
+                Order(bitstream, info, wanted),
+                key=batch_key(info, wanted),
                 timeout_seconds=context.time_remaining(),
-                pixels=header.width * header.height * len(wanted.different),
+                pixels=info.width * info.height * len(wanted.different),
             )
         decoded = computed.value
         decoded.seconds["queue"] = computed.wait_seconds
-        logs.note(width=header.width, height=header.height, bytes=len(bitstream), quality=decoded.info.quality)
+        logs.note(width=info.width, height=info.height, bytes=info.bytes, quality=info.quality)
         logs.note(queue_seconds=round(computed.wait_seconds, 6), paths=[path for path, _ in wanted.different])
         self._count(codec, wanted, decoded)
         check_reply_size(
@@ -184,25 +181,27 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
                 f"a request has at most {self.settings.max_paths} pictures and tasks together, got {asked}"
             )
 
-    def _check(self, bitstream: bytes, wanted: Wanted) -> Header:
-        """Refuse what needs no decoding to be refused, and return the header."""
-        header = self._check_header(bitstream)
+    def _check(self, bitstream: bytes, wanted: Wanted) -> StreamInfo:
+        """Refuse what needs no decoding to be refused, and return what the stream says of itself."""
+        info = self._inspect(bitstream)
+        self._check_pixels(info)
         if wanted.picture_format == pb.PICTURE_FORMAT_RAW:
             limit = self.settings.max_message_bytes - _ENVELOPE_BYTES
-            check_reply_size(3 * header.width * header.height * len(wanted.pictures), limit)
-        return header
+            check_reply_size(3 * info.width * info.height * len(wanted.pictures), limit)
+        return info
 
-    def _check_header(self, bitstream: bytes) -> Header:
-        """Return the header, once its picture is known not to be too large."""
+    def _inspect(self, bitstream: bytes) -> StreamInfo:
         with self._counting_rejections():
-            header = parse_header(bitstream)
-            pixels = header.width * header.height
-            if pixels > self.settings.max_pixels:
+            return inspect(bitstream)
+
+    def _check_pixels(self, info: StreamInfo) -> None:
+        pixels = info.width * info.height
+        if pixels > self.settings.max_pixels:
+            with self._counting_rejections():
                 raise LimitError(
                     f"at most {self.settings.max_pixels} pixels are decoded here, "
-                    f"got {header.width}x{header.height} = {pixels}"
+                    f"got {info.width}x{info.height} = {pixels}"
                 )
-        return header
 
     def _count(self, codec: Codec, wanted: Wanted, decoded: Decoded) -> None:
         metrics, info = self.metrics, decoded.info

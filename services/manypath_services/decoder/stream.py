@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import grpc
 
-from manypath.bitstream import inspect
+from manypath import inspect
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_camera.sequences import SequenceSet
 from manypath_services.codec.messages import facts_message
@@ -62,8 +62,6 @@ class AnalyzedFrames:
     async def prepare(self, opened: pb.StreamOpen, frame: pb.BitstreamFrame) -> Result:
         """Decode and analyse a frame; see ``FrameTaker``."""
         wishes = frame.wishes
-        facts = facts_message(inspect(frame.bitstream))
-        analyzed = pb.AnalyzeResponse()
         if wishes.tasks or wishes.pictures:
             request = pb.AnalyzeRequest(
                 bitstream=frame.bitstream,
@@ -73,7 +71,8 @@ class AnalyzedFrames:
             )
             deadline = FrameDeadline(self._settings.frame_seconds)
             analyzed = await self._analyze(request, cast("_Context", deadline))
-        return Result(opened.session, frame, facts, analyzed)
+            return Result(opened.session, frame, analyzed.facts, analyzed)
+        return Result(opened.session, frame, facts_message(inspect(frame.bitstream)), pb.AnalyzeResponse())
 
     async def deliver(self, opened: pb.StreamOpen, frame: pb.BitstreamFrame, prepared: Result) -> pb.FrameAnswer | None:
         """Tell the sinks and remember; see ``FrameTaker``."""

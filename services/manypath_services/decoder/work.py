@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from manypath.bitstream import Header, StreamInfo, inspect
-from manypath.codec import Codec, Reconstruction, StageTimings
+from manypath import Codec, Reconstruction, StageTimings, StreamInfo
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_services.codec.batching import padded
 from manypath_services.codec.messages import Route, picture_message, score_map_files
@@ -35,9 +34,10 @@ class Wanted(NamedTuple):
 
 
 class Order(NamedTuple):
-    """One bitstream to decode."""
+    """One bitstream to decode, and what it says of itself."""
 
     bitstream: bytes
+    info: StreamInfo
     wanted: Wanted
 
 
@@ -57,12 +57,12 @@ class Decoded(NamedTuple):
     seconds: dict[str, float]
 
 
-def batch_key(header: Header, wanted: Wanted) -> Hashable | None:
+def batch_key(info: StreamInfo, wanted: Wanted) -> Hashable | None:
     """Return what bitstreams must have in common to be decoded together; None for several paths or score maps."""
     different = wanted.different
     if len(different) != 1 or any(wanted.score_maps):
         return None
-    return (*padded(header.width, header.height), header.quality_code, different[0])
+    return (*padded(info.width, info.height), info.quality, different[0])
 
 
 def decode_together(codec: Codec, orders: Sequence[Order]) -> list[Decoded]:
@@ -105,4 +105,4 @@ def _answer(order: Order, decoded: _Decoded, shares: Mapping[str, float]) -> Dec
     if pictures:
         seconds["picture_encode"] = time.perf_counter() - begun
     task_images = [decoded[route.decoded].image for route in wanted.tasks]
-    return Decoded(pictures, task_images, inspect(order.bitstream), seconds)
+    return Decoded(pictures, task_images, order.info, seconds)

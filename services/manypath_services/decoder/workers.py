@@ -9,8 +9,7 @@ from typing import NamedTuple, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from manypath.errors import RequestError
-from manypath.paths import DecodePath
+from manypath import DecodePath, RequestError
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.common import logs, tracing

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from manypath.bitstream import StreamInfo
-from manypath.errors import BudgetError
+from manypath import BudgetError, StreamInfo
 from manypath_api.v1 import codec_pb2 as pb
 
 _SEARCH = 3  # times the work of one encoding, about: the search for a budget keeps what it can

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from manypath.quality import LEVELS, QUALITY_STEPS
+from manypath import Rate
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_pictures.reader import FORMATS, Size
@@ -93,9 +93,9 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
             model=codec.name,
             model_digest=codec.model_digest,
             device=codec.device,
-            min_quality=1.0,
-            max_quality=float(LEVELS),
-            quality_step=1 / QUALITY_STEPS,
+            min_quality=Rate.MIN_QUALITY,
+            max_quality=Rate.MAX_QUALITY,
+            quality_step=Rate.QUALITY_STEP,
             max_pixels=self.settings.max_pixels,
             max_message_bytes=self.settings.max_message_bytes,
             picture_formats=FORMATS,

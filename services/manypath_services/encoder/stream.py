@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 import grpc
 
-from manypath.errors import BudgetError
+from manypath import BudgetError
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_camera.errors import CameraError
 from manypath_camera.retention import Limits

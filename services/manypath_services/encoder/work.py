@@ -6,10 +6,8 @@ import time
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
-from manypath.bitstream import StreamInfo, inspect
-from manypath.codec import Codec, StageTimings
-from manypath.errors import RequestError
-from manypath.rate import Rate as CodecRate
+from manypath import Codec, RequestError, StageTimings, StreamInfo, inspect
+from manypath import Rate as CodecRate
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_pictures.errors import PictureError
 from manypath_pictures.reader import Samples, Size
