@@ -26,18 +26,20 @@ class HyperRate:
     """
 
     def __init__(self, released: Released) -> None:
-        self._h_s = released.model.h_s
+        self._model = released.model
         self._rows = code_length_rows(released.hyper_tables)
         self._bounds = torch.from_numpy(released.hyper_tables.bounds.astype(np.int64))
 
-    def __call__(self, z: Tensor) -> Tensor:
-        """Return bits per sample, [B], of z [B, h, w, K] before rounding."""
-        if isinstance(self._h_s, HyperSynthesis):
-            prior = self._h_s.prior
+    def __call__(self, z: Tensor, code: Tensor) -> Tensor:
+        """Return bits per sample, [B], of z [B, h, w, K] before rounding, for quality codes int64 [B]."""
+        if isinstance(self._model.h_s, HyperSynthesis):
+            prior = self._model.h_s.prior
             return prior.bits(z + torch.rand_like(z) - 0.5).flatten(1).sum(1)
-        bounds, rows = self._bounds.to(z.device), self._rows.to(z.device)
+        channels = z.shape[-1]
+        first = torch.tensor([self._model.hyper_table_set(int(value)) * channels for value in code], device=z.device)
+        row = (first[:, None, None, None] + torch.arange(channels, device=z.device)).expand_as(z)
+        bounds, rows = self._bounds.to(z.device)[row], self._rows.to(z.device)
         place = torch.clamp(z + bounds, torch.zeros_like(bounds), 2 * bounds)  # [B, h, w, K]
         low = torch.minimum(place.detach().floor().long(), 2 * bounds - 1)
-        channel = torch.arange(len(bounds), device=z.device).expand_as(low)
-        bits = torch.lerp(rows[channel, low], rows[channel, low + 1], place - low)
+        bits = torch.lerp(rows[row, low], rows[row, low + 1], place - low)
         return bits.flatten(1).sum(1)

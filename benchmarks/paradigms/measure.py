@@ -92,7 +92,7 @@ def judge(
             bits = StepBits(rate)
             latents = paradigm.latents(x, code, bits)
             x_hat = paradigm.paint(latents.y_hat, code, all_side(recipe.path, device)).float()
-            bpp = (bits.bits + paradigm.hyper_rate(latents.z)) / x[0, ..., 0].numel()
+            bpp = (bits.bits + paradigm.hyper_rate(latents.z, code)) / x[0, ..., 0].numel()
             routing = all_side(recipe.path, device)
             random = np.random.default_rng((_SEED, number))
             scored = terms(SidePicture(x_hat, routing, Trace([], [])), x, code, random, 0)

@@ -100,7 +100,7 @@ class ParadigmTrainer(TrainingRun):
         terms = self.terms(SidePicture(x_hat, routing, trace), x, code, random, self.step)
         loss, bpp = terms.loss + paradigm.penalty(), torch.zeros(1)
         if paying:
-            bpp = (bits.bits + paradigm.hyper_rate(latents.z)) / x[0, ..., 0].numel()
+            bpp = (bits.bits + paradigm.hyper_rate(latents.z, code)) / x[0, ..., 0].numel()
             loss = loss + rate_loss(bpp, code, recipe, paradigm.model.config.rate_weights)
         norm = self.descend(loss)
         means = (float(terms.loss.detach()), terms.psnr, terms.task, float(bpp.detach().mean()), norm)

@@ -12,13 +12,14 @@ from torch import nn
 from benchmarks.paradigms import __main__ as command
 from benchmarks.paradigms import measure, table
 from benchmarks.paradigms.experts import GatedExperts
-from benchmarks.paradigms.hyper_rate import code_length_rows
+from benchmarks.paradigms.hyper_rate import HyperRate, code_length_rows
 from benchmarks.paradigms.low_rank import decoder_layers
 from benchmarks.paradigms.paradigm import Paradigm, without_sides
 from benchmarks.paradigms.trainer import ParadigmTrainer, all_side, batch_of
 from benchmarks.paradigms.variants import Variant, build, parse
 from manypath import checkpoint
 from manypath.edge.config import EdgeConfig
+from manypath.entropy.tables import PROBABILITY_BITS
 from manypath.errors import CheckpointError, ConfigError
 from manypath.testing import random_model
 from manypath_lab.profile import count as profile
@@ -207,6 +208,19 @@ def test_code_lengths_of_a_table_are_those_of_its_probabilities() -> None:
     rows, bounds = code_length_rows(made.hyper_tables), made.hyper_tables.bounds
     likelihood = 2.0 ** -rows[0, : 2 * int(bounds[0]) + 1]
     assert float(likelihood.sum()) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_each_sample_pays_for_its_hyper_latent_by_the_tables_of_its_own_level() -> None:
+    """The shipped model has a set of tables a level; whole numbers cost what the coder writes for them."""
+    released = checkpoint.load("edge")
+    tables, channels = released.hyper_tables, released.model.config.hyper_channels
+    z = torch.randint(-1, 2, (2, 1, 3, channels), generator=torch.Generator().manual_seed(1)).float()
+    bits = HyperRate(released)(z, torch.tensor([0, 224]))
+    for number, level in enumerate((0, 7)):
+        rows = level * channels + np.arange(channels)
+        place = z[number].numpy().astype(int) + tables.bounds[rows]
+        counts = tables.cdf[rows, place + 1].astype(float) - tables.cdf[rows, place]
+        assert float(bits[number]) == pytest.approx(float(-np.log2(counts / 2**PROBABILITY_BITS).sum()), rel=1e-5)
 
 
 def test_judging_twice_gives_the_same_and_moves_nothing(start: sides.ModelFile, pictures: PictureSet) -> None:
