@@ -58,7 +58,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Freeze a training run's averaged weights: integers, tables, digest, half precision.",
         epilog="examples:\n  manypath models export runs/stage1 --output edge.safetensors\n"
         "  manypath models export runs/cls --model edge --output edge+cls.safetensors   a run that trained a side\n"
-        "  manypath models export runs/mix --blend runs/stage1=0.7 --output edge.safetensors",
+        "  manypath models export runs/joint --blend runs/stage1=0.7 --output edge.safetensors",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     export.add_argument("run", help="run folder that `manypath lab train` wrote")

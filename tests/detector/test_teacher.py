@@ -73,7 +73,7 @@ def test_detection_is_a_task_of_the_joint_fine_tuning(reference: Reference, tmp_
 
     for name in ("img0", "img1"):
         Image.fromarray(reference[f"{name}_rgb"]).save(tmp_path / f"{name}.png")
-    shipped = load_recipe("mix")
+    shipped = load_recipe("joint")
     assert isinstance(shipped, JointRecipe)
     (task,) = [task for task in shipped.tasks if task.path == "detection"]
     assert task.network == "detector"

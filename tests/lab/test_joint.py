@@ -53,7 +53,7 @@ def test_it_starts_from_a_run_and_everything_learns(main_run: Path, photos: Pict
         keys = [key for key in before if part in key]
         assert keys
         assert any(not torch.equal(before[key], after[key]) for key in keys), part
-    file = tmp_path / "mix.safetensors"
+    file = tmp_path / "joint.safetensors"
     file.write_bytes(export_run(tmp_path))
     codec = Codec.load(file)
     stream = codec.encode(photo(70, 90, 9), quality=4)
@@ -90,21 +90,21 @@ def test_a_run_of_another_preset_is_refused(photos: PictureSet, tmp_path: Path) 
     run = tmp_path / "other"
     recipe = Recipe(name="m", preset="tinylic-tiny", warmup=1, phases=(PHASE,))
     Trainer(recipe, photos, run).run(max_seconds=0.0)
-    trainer = JointTrainer(RECIPE, photos, tmp_path / "mix")
+    trainer = JointTrainer(RECIPE, photos, tmp_path / "joint")
     with pytest.raises(CheckpointError, match="another preset"):
         trainer.initialise(run)
 
 
 def test_the_shipped_recipe_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recipe = load_recipe("mix")
+    recipe = load_recipe("joint")
     assert isinstance(recipe, JointRecipe)
     assert [task.path for task in recipe.tasks] == ["classification", "segmentation", "detection"]
     with pytest.raises(ConfigError, match="tasks_weight"):
-        load_recipe("mix", tasks_weight=0.0)
+        load_recipe("joint", tasks_weight=0.0)
     from PIL import Image
 
     Image.fromarray(photo(256, 256, 1)).save(tmp_path / "1.png")
-    asked = ["lab", "train", "mix", "--pictures", str(tmp_path), "--output", str(tmp_path / "run")]
+    asked = ["lab", "train", "joint", "--pictures", str(tmp_path), "--output", str(tmp_path / "run")]
     assert main([*asked, "--path-pictures", "no=there"]) != 0
     assert "PATH=DIR" in capsys.readouterr().err
 

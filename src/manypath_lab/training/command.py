@@ -28,8 +28,8 @@ examples:
   manypath models export runs/cls --model edge --output edge+cls.safetensors
 
 Joint fine-tuning, the whole model for people and machines at once, from where stage 1 stands, with a model's paths:
-  manypath lab train mix --init runs/stage1 --model edge --pictures ~/photos \\
-      --path-pictures segmentation=~/streets --output runs/mix
+  manypath lab train joint --init runs/stage1 --model edge --pictures ~/photos \\
+      --path-pictures segmentation=~/streets --output runs/joint
 
 The published network, as it was published to be trained: its first stage, the same with a discriminator, one path.
 For a look, take fewer steps of smaller crops, or its small sister (--preset tinylic-tiny):
@@ -53,7 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "recipe",
-        help="edge: stage1, edge_stage1_gan, stage2_mse, stage2_cls, stage2_seg, stage2_det, side, mix, smoke; "
+        help="edge: stage1, edge_stage1_gan, stage2_mse, stage2_cls, stage2_seg, stage2_det, side, joint, smoke; "
         "published: tinylic_stage1, tinylic_stage1_gan, tinylic_stage2_mse, tinylic_stage2_cls, tinylic_stage2_seg; "
         "or a TOML file like theirs",
     )
