@@ -162,6 +162,17 @@ def test_every_extra_that_extends_others_names_ones_that_exist() -> None:
                 assert requirement.extras <= set(EXTRAS)
 
 
+def test_every_extra_that_a_message_names_exists() -> None:
+    named = {
+        match[1]
+        for name, text in tracked_texts()
+        if name.startswith(("src/", "services/"))
+        for match in re.finditer(r"install the extra '([a-z-]+)'", text)
+    }
+    assert named
+    assert named <= set(EXTRAS)
+
+
 def test_no_tracked_file_mentions_a_path_of_one_machine() -> None:
     found = [f"{name}: {match.group()}" for name, text in tracked_texts() for match in LOCAL_PATHS.finditer(text)]
     assert not found

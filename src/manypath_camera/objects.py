@@ -58,7 +58,7 @@ class EdgeDetector:
             import onnxruntime
         except ImportError as err:
             raise ConfigurationError(
-                "looking for objects at the edge needs onnxruntime; pip install 'manypath[worker]'"
+                "looking for objects at the edge needs onnxruntime; install the extra 'worker'"
             ) from err
         self.folder = folder
         graph, self.names = _read(folder)

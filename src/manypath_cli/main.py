@@ -213,4 +213,7 @@ def _not_installed(words: Sequence[str], err: ModuleNotFoundError) -> Exception:
     if asked not in commands or package in _OURS:
         return err
     extra = commands[asked].extra
-    return UsageError(f"'manypath {asked}' needs {package!r}, which is not installed; pip install 'manypath[{extra}]'")
+    return UsageError(
+        f"'manypath {asked}' needs {package!r}, which is not installed; "
+        f"install the extra {extra!r}: pip install '.[{extra}]' in a checkout of manypath"
+    )

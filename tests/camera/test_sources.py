@@ -154,7 +154,7 @@ def test_the_slot_holds_the_newest_frame_only_and_counts_the_others():
     assert (slot.arrived, slot.skipped) == (5, 4)
 
 
-av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'manypath[camera]'")
+av = pytest.importorskip("av", reason="PyAV is not installed; install the extra 'camera'")
 
 
 def test_mjpeg_over_http_passes_the_camera_s_own_files(ends):

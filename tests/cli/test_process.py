@@ -131,7 +131,8 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.decode() == (
-        "manypath: error: 'manypath encode' needs 'torch', which is not installed; pip install 'manypath[codec]'\n"
+        "manypath: error: 'manypath encode' needs 'torch', which is not installed; "
+        "install the extra 'codec': pip install '.[codec]' in a checkout of manypath\n"
     )
 
 

@@ -68,7 +68,7 @@ def _trace(service: str, settings: ServiceSettings) -> tracing.Recorder | None:
     try:
         recorder = tracing.otlp_recorder(service, settings.tracing, ratio=settings.tracing_ratio, version=version())
     except ImportError as err:
-        raise StartError(f"tracing needs an extra that is not here ({err}); pip install 'manypath[tracing]'") from err
+        raise StartError(f"tracing needs a package that is not here ({err}); install the extra 'tracing'") from err
     tracing.configure(recorder)
     return recorder
 

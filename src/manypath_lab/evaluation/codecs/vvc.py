@@ -30,7 +30,7 @@ def ffmpeg_executable() -> str:
     try:
         import imageio_ffmpeg
     except ImportError as err:
-        raise BaselineError("VVC needs the package imageio-ffmpeg; pip install it") from err
+        raise BaselineError("VVC needs imageio-ffmpeg; install the extra 'lab'") from err
     executable = str(imageio_ffmpeg.get_ffmpeg_exe())
     if "libvvenc" not in _ask(executable, "-encoders"):
         raise BaselineError(f"{executable} has no libvvenc encoder; use the ffmpeg of imageio-ffmpeg >= 0.8")
