@@ -62,6 +62,32 @@ class GraphWriter:
         self._nodes.append(helper.make_node("TopK", [x, most], list(names), axis=-1))
         return names
 
+    def resized(self, image: str, size: str) -> str:
+        """Add an antialiased bilinear resize of a picture.
+
+        On 8 bits: the result is Pillow's but for a last bit here and there, and on a 1890x1890 crop onnxruntime's
+        8-bit kernel took 16 ms where the float one took 136. Without exclude_outside pixels beyond the border get
+        weight, and the rim is off by up to 10 levels. Before the transpose: onnxruntime 1.32 pulls an 8-bit transpose
+        through a resize with axes, then fails on its own result.
+
+        Args:
+            image: name of uint8 [N, H, W, 3].
+            size: name of int64 [2], height and width.
+
+        Returns:
+            Name of float32 [N, 3, height, width], 0..255.
+        """
+        x = self.node(
+            "Resize",
+            *(image, "", "", size),
+            axes=[1, 2],
+            mode="linear",
+            antialias=1,
+            exclude_outside=1,
+            coordinate_transformation_mode="half_pixel",
+        )
+        return self.node("Cast", self.node("Transpose", x, perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
+
     def relu6(self, x: str) -> str:
         """Add min(max(x, 0), 6)."""
         return self.node("Clip", x, self.floats(0.0), self.floats(6.0))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto
 from torch import nn
 
 from manypath_lab.graph_writer import GraphWriter
@@ -37,20 +36,7 @@ class ClassifierGraph(GraphWriter):
         start = self.node("Div", self.node("Add", self.node("Sub", extent, side), one), two)
         end = self.node("Add", start, side)
         x = self.node("Slice", image, start, end, axes)  # [N, side, side, 3]
-        # On 8 bits: the result is Pillow's but for a last bit here and there, and on a 1890x1890 crop
-        # onnxruntime's 8-bit kernel took 16 ms where the float one took 136. Without exclude_outside pixels
-        # beyond the border get weight, and the rim is off by up to 10 levels. Before the transpose:
-        # onnxruntime 1.32 pulls an 8-bit transpose through a resize with axes, then fails on its own result.
-        x = self.node(
-            "Resize",
-            *(x, "", "", self.ints(size, size)),
-            axes=[1, 2],
-            mode="linear",
-            antialias=1,
-            exclude_outside=1,
-            coordinate_transformation_mode="half_pixel",
-        )
-        x = self.node("Cast", self.node("Transpose", x, perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
+        x = self.resized(x, self.ints(size, size))
         return self.node("Div", self.node("Sub", x, self.floats(mean)), self.floats(scale))
 
     def efficientnet(self, network: nn.Module, x: str, output: str) -> None:

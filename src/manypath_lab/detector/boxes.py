@@ -1,4 +1,4 @@
-"""Boxes found in a picture, and how an exported detector is run: onnxruntime, as the worker runs it."""
+"""Boxes found in a picture, and how an exported detector is run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from manypath.errors import CheckpointError
+from manypath_lab.onnx_session import open_session
 
 Floats = npt.NDArray[np.float32]
 _OUTPUTS = ("boxes", "scores", "classes", "count")
@@ -43,20 +43,6 @@ class Boxes(NamedTuple):
         return areas
 
 
-def read_model(file: Path) -> bytes:
-    """Return an ONNX file.
-
-    Raises:
-        CheckpointError: it cannot be read.
-    """
-    try:
-        return file.read_bytes()
-    except OSError as err:
-        raise CheckpointError(
-            f"{file} cannot be read: {err.strerror}; `manypath lab detector export` writes a detector"
-        ) from err
-
-
 class OnnxDetector:
     """Runs an exported detector.
 
@@ -69,20 +55,7 @@ class OnnxDetector:
     """
 
     def __init__(self, model: Path | bytes, threads: int = 1) -> None:
-        import onnxruntime
-
-        name, source = ("the model", model) if isinstance(model, bytes) else (str(model), read_model(model))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session: Any = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        except Exception as err:  # onnxruntime raises a dozen unrelated classes
-            raise CheckpointError(f"{name} does not load: {err}") from err
-        names = [tensor.name for tensor in (*self._session.get_inputs(), *self._session.get_outputs())]
-        if names != ["image", *_OUTPUTS]:
-            raise CheckpointError(f"{name} must take image and give {', '.join(_OUTPUTS)}; it has {', '.join(names)}")
+        self._session: Any = open_session(model, _OUTPUTS, threads)
 
     def find(self, image: npt.NDArray[np.uint8]) -> Boxes:
         """Return the boxes in a picture, uint8 [H, W, 3]."""

@@ -89,17 +89,7 @@ class DetectorGraph(GraphWriter):
         # Rounded to the nearest in whole numbers, at least a pixel: (2 * side * 416 + longer) // (2 * longer).
         doubled = self.node("Add", self.node("Mul", extent, self.ints(2 * INPUT_SIDE)), longer)
         shown = self.node("Max", self.node("Div", doubled, self.node("Mul", longer, self.ints(2))), self.ints(1))
-        # On 8 bits and before the transpose, for the reasons that the classifier's graph gives.
-        x = self.node(
-            "Resize",
-            *(IMAGE, "", "", shown),
-            axes=[1, 2],
-            mode="linear",
-            antialias=1,
-            exclude_outside=1,
-            coordinate_transformation_mode="half_pixel",
-        )
-        x = self.node("Cast", self.node("Transpose", x, perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
+        x = self.resized(IMAGE, shown)
         missing = self.node("Mod", self.node("Neg", shown), self.ints(LARGEST_STRIDE))
         x = self.node("Pad", x, self.node("Concat", self.ints(0, 0, 0, 0, 0, 0), missing, axis=0))
         # The weights take blue first; here they are turned around instead of the picture.

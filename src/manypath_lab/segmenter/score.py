@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from manypath.errors import CheckpointError
 from manypath_lab.onnx_session import open_session
 from manypath_lab.segmenter.confusion import Confusion
 from manypath_lab.segmenter.data import CLASSES, Scene
@@ -27,12 +26,7 @@ class OnnxSegmenter:
     """
 
     def __init__(self, file: Path, threads: int = 1) -> None:
-        if not file.is_file():
-            raise CheckpointError(f"{file} does not exist; `manypath lab segmenter export` writes it")
-        self._session: Any = open_session(file, threads)
-        names = [tensor.name for tensor in (*self._session.get_inputs(), *self._session.get_outputs())]
-        if names != ["image", "mask"]:
-            raise CheckpointError(f"{file} must take image and give mask; it has {', '.join(names)}")
+        self._session: Any = open_session(file, ["mask"], threads)
 
     def mask(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return the class of each pixel, uint8 [H, W], of a picture, uint8 [H, W, 3]."""

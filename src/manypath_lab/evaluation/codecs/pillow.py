@@ -20,13 +20,24 @@ class PillowBaseline(Baseline):
     Attributes:
         file_format: Pillow's name of the format.
         options: Save options beside the quality.
+        library: inside Pillow: Pillow's name of the feature, the library's own.
     """
 
     file_format: ClassVar[str]
     options: ClassVar[dict[str, Any]]
+    library: ClassVar[tuple[str, str]]
 
     def __init__(self, *, threads: int = 1) -> None:
         self._threads = threads
+
+    @property
+    def version(self) -> str:
+        """The library that codes, and its version."""
+        feature, name = self.library
+        version = features.version(feature)
+        if version is None:
+            raise BaselineError(f"this Pillow has no {name}; install a Pillow wheel built with it")
+        return f"{name} {version}"
 
     def settings(self, quality: int) -> str:
         """Return quality and save options as text."""
@@ -49,13 +60,6 @@ class PillowBaseline(Baseline):
             return np.asarray(opened.convert("RGB"))
 
 
-def _pillow_version(feature: str, library: str) -> str:
-    version = features.version(feature)
-    if version is None:
-        raise BaselineError(f"this Pillow has no {library}; install a Pillow wheel built with it")
-    return f"{library} {version}"
-
-
 class Jpeg(PillowBaseline):
     """JPEG, 4:2:0, with optimised Huffman tables."""
 
@@ -64,11 +68,7 @@ class Jpeg(PillowBaseline):
     qualities = (4, 6, 8, 12, 18, 26, 38, 52, 66, 78, 86, 91)
     file_format = "JPEG"
     options: ClassVar[dict[str, Any]] = {"optimize": True, "subsampling": "4:2:0"}
-
-    @property
-    def version(self) -> str:
-        """The JPEG library inside Pillow."""
-        return _pillow_version("libjpeg_turbo", "libjpeg-turbo")
+    library = ("libjpeg_turbo", "libjpeg-turbo")
 
 
 class WebP(PillowBaseline):
@@ -79,11 +79,7 @@ class WebP(PillowBaseline):
     qualities = (0, 3, 8, 15, 25, 38, 52, 66, 76, 84, 90)
     file_format = "WEBP"
     options: ClassVar[dict[str, Any]] = {"method": 6}
-
-    @property
-    def version(self) -> str:
-        """The WebP library inside Pillow."""
-        return _pillow_version("webp", "libwebp")
+    library = ("webp", "libwebp")
 
 
 class Avif(PillowBaseline):
@@ -94,11 +90,7 @@ class Avif(PillowBaseline):
     qualities = (5, 10, 16, 22, 30, 38, 46, 55, 64, 72, 80)
     file_format = "AVIF"
     options: ClassVar[dict[str, Any]] = {"speed": 6}
-
-    @property
-    def version(self) -> str:
-        """The AVIF library inside Pillow."""
-        return _pillow_version("avif", "libavif")
+    library = ("avif", "libavif")
 
     def thread_options(self) -> dict[str, Any]:
         """Return the save options that set the number of threads."""

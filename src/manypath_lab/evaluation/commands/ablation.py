@@ -9,7 +9,7 @@ from manypath_lab.evaluation.commands.options import (
     Kinds,
     add_measurement,
     add_model,
-    progress,
+    measure,
     read_qualities,
     read_sets,
 )
@@ -49,15 +49,13 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from manypath_lab.evaluation.comparison import compare
     from manypath_lab.evaluation.judges.registry import make_judges
     from manypath_lab.evaluation.plots import save_plots
-    from manypath_lab.evaluation.run import count_steps, run
 
     variants = sources(arguments.model, read_qualities(arguments.qualities), arguments.device)
     anchor = variants[0].lines[0].name
     output = pathlib.Path(arguments.output)
     for pictures in read_sets(arguments):
         judges = make_judges(arguments.judge or pictures.kind.judges)
-        with progress(count_steps(variants, len(pictures.loads))) as advance:
-            found = run(pictures.loads, variants, judges, advance=advance)
+        found = measure(pictures, variants, judges)
         comparison = compare(pictures.name, found, anchors=[anchor], note=_NOTE, path=pictures.kind.path)
         files = [*report.save(comparison, output), *save_plots(comparison, output)]
         print("\n".join(report.summary(comparison)))

@@ -13,7 +13,7 @@ from manypath_lab.evaluation.commands.options import (
     Kinds,
     add_measurement,
     add_qualities,
-    progress,
+    measure,
     read_drops,
     read_qualities,
     read_requests,
@@ -111,7 +111,6 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from manypath_lab.evaluation.comparison import compare
     from manypath_lab.evaluation.judges.registry import make_judges
     from manypath_lab.evaluation.plots import save_plots
-    from manypath_lab.evaluation.run import count_steps, run
 
     drops = read_drops(arguments.drops)
     sets = read_sets(arguments)
@@ -124,8 +123,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
             sources = [*models, *_baselines(arguments, pictures)]
             if not sources:
                 raise RequestError("nothing to measure: --model none with --baseline none; name at least one")
-            with progress(count_steps(sources, len(pictures.loads))) as advance:
-                found = run(pictures.loads, sources, judges, cache=cache, advance=advance)
+            found = measure(pictures, sources, judges, cache)
             options = {"anchors": arguments.against or (), "drops": drops, "draws": arguments.draws}
             home = getattr(judges[0], "path", pictures.kind.path)  # a judge may be made for another path than the set
             comparison = compare(pictures.name, found, path=home, **options)

@@ -12,6 +12,10 @@ from manypath.errors import QualityError, RequestError
 
 if TYPE_CHECKING:
     from manypath.codec import Codec
+    from manypath_lab.evaluation.cache import RecordCache
+    from manypath_lab.evaluation.codecs.codec import Source
+    from manypath_lab.evaluation.judges.judge import Judge
+    from manypath_lab.evaluation.run import Run
     from manypath_lab.evaluation.sets import PictureSet
 
 Kinds = argparse._SubParsersAction
@@ -140,6 +144,16 @@ def read_sets(arguments: argparse.Namespace) -> list[PictureSet]:
     from manypath_lab.evaluation.sets import open_set
 
     return [open_set(folder, arguments.limit) for folder in arguments.pictures]
+
+
+def measure(
+    pictures: PictureSet, sources: Sequence[Source], judges: Sequence[Judge], cache: RecordCache | None = None
+) -> Run:
+    """Return what judges find in a set's pictures, coded by each source; a terminal shows a bar meanwhile."""
+    from manypath_lab.evaluation.run import count_steps, run
+
+    with progress(count_steps(sources, len(pictures.loads))) as advance:
+        return run(pictures.loads, sources, judges, cache=cache, advance=advance)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from manypath_lab.evaluation.commands.options import (
     Kinds,
     add_measurement,
     add_model,
-    progress,
+    measure,
     read_qualities,
     read_sets,
 )
@@ -46,7 +46,6 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from manypath_lab.evaluation.codecs.ours import OurSource, weights_version
     from manypath_lab.evaluation.judges.registry import make_judges
     from manypath_lab.evaluation.path_table import columns, to_csv, to_markdown
-    from manypath_lab.evaluation.run import count_steps, run
 
     qualities = read_qualities(arguments.qualities)
     sets = read_sets(arguments)
@@ -56,8 +55,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     table, counts = [], []
     for pictures in sets:
         judges = make_judges(arguments.judge or pictures.kind.judges)
-        with progress(count_steps([source], len(pictures.loads))) as advance:
-            found = run(pictures.loads, [source], judges, advance=advance)
+        found = measure(pictures, [source], judges)
         table += columns(pictures.name, found)
         counts.append(f"{len(found.names)} pictures of `{pictures.name}`")
     output = pathlib.Path(arguments.output)

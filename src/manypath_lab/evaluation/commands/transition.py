@@ -10,7 +10,7 @@ from manypath_lab.evaluation.commands.options import (
     Kinds,
     add_measurement,
     add_model,
-    progress,
+    measure,
     read_qualities,
     read_sets,
 )
@@ -48,7 +48,6 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from manypath_lab.evaluation.codecs.ours import OurSource, weights_version
     from manypath_lab.evaluation.judges.registry import make_judges
     from manypath_lab.evaluation.plots import save_figure
-    from manypath_lab.evaluation.run import count_steps, run
     from manypath_lab.evaluation.score import scores
     from manypath_lab.evaluation.transition import draw, to_csv, to_json, to_markdown, transitions
 
@@ -67,8 +66,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
             raise RequestError(f"{codec.name} has no {path} path, which {pictures.name} is for; give another --model")
         source = OurSource(codec, [(path, share) for share in shares], qualities=qualities)
         judges = make_judges(arguments.judge or list(dict.fromkeys([*pictures.kind.judges, "perceptual"])))
-        with progress(count_steps([source], len(pictures.loads))) as advance:
-            found = run(pictures.loads, [source], judges, advance=advance)
+        found = measure(pictures, [source], judges)
         first = found.tracks[0]
         settings = list(zip(first.qualities, map(float, first.bpp.mean(0)), strict=True))
         telling = [score for score in scores(found) if score.measure == score.judge.measures[0]]

@@ -14,10 +14,11 @@ import numpy as np
 
 from manypath.paths import DecodePath
 from manypath_lab.detector.agreement import OVERLAPS, THRESHOLD, average_precision, count, f1, match
-from manypath_lab.detector.boxes import Boxes, OnnxDetector, read_model
+from manypath_lab.detector.boxes import Boxes, OnnxDetector
 from manypath_lab.evaluation.judges.judge import Floats, Measure, Record
 from manypath_lab.evaluation.pictures import Pixels
 from manypath_lab.evaluation.sets import Case
+from manypath_lab.onnx_session import read_graph
 
 _STEPS = 50
 """Steps of the score that boxes are ranked by; those of one step count as equal, so that records can be added up."""
@@ -96,7 +97,7 @@ class DetectorJudge:
         if file is None:
             model = build_graph(load_detector()).SerializeToString(deterministic=True)
         else:
-            model = read_model(file)
+            model = read_graph(file)
         self._detector = OnnxDetector(model, threads)
         self.name = "detector" if file is None else file.stem
         self.label = "NanoDet-g" if file is None else file.stem

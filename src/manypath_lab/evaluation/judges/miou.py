@@ -75,7 +75,7 @@ class SegmenterJudge:
         self.version = f"segmenter {digest[:16]}"
         self.measures = mask_measures(len(CLASSES))
         self._classes = len(CLASSES)
-        self._session: Any = open_session(build_graph(network), threads)
+        self._session: Any = open_session(build_graph(network).SerializeToString(), ["mask"], threads)
         self._of_original: dict[str, Pixels] = {}
 
     def question(self, case: Case) -> str:

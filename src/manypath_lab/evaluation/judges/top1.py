@@ -51,7 +51,8 @@ class ClassifierJudge:
         self.name = name
         self.label = f"EfficientNet-{name.capitalize()}"
         self.version = f"{name} {digest[:16]} square {size} top1"
-        self._session: Any = open_session(build_graph(network, name=name, size=size, crop=(1, 1)), threads)
+        graph = build_graph(network, name=name, size=size, crop=(1, 1))
+        self._session: Any = open_session(graph.SerializeToString(), ["probabilities"], threads)
         self._of_original: dict[str, int] = {}
 
     def question(self, case: Case) -> str:
