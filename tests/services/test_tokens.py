@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import contextmanager
 
 import grpc
@@ -108,6 +109,46 @@ def test_a_caller_beyond_its_rate_is_told_when_to_come_again_and_others_are_not(
         assert 0 < int(dict(errors[-1].trailing_metadata())["grpc-retry-pushback-ms"]) <= 2000
         assert ask(door.other.secret) is None
     assert running.value("manypath_requests_shed_total", reason="caller_rate") >= 1
+
+
+def test_a_callers_flood_does_not_keep_another_from_the_queue(start, authority, door):
+    """Calls of one size: without shares the second caller's would be refused, or come after all of the flood."""
+    running = start("encoder", token_file=door.file, queue_limit=8, batch_limit=1, **authority.issue("server").settings)
+    request = pb.EncodeRequest(picture=as_raw(photo()))
+    ended = []
+    with calling(running, authority.ca) as encoder:
+
+        def ask(name, secret, number):
+            calls = []
+            for _ in range(number):
+                metadata = (("authorization", f"Bearer {secret}"),)
+                calls.append(encoder.Encode.future(request, timeout=SECONDS, metadata=metadata))
+                calls[-1].add_done_callback(lambda call: ended.append((name, call.code())))
+            return calls
+
+        with running.busy():
+            flood = ask("flood", door.camera.secret, 20)
+            wait_until(lambda: len(ended) == 12)  # the queue's limit
+            assert running.value("manypath_queue_depth") == 8
+            few = ask("few", door.other.secret, 2)
+            wait_until(lambda: len(ended) == 14)  # they took the places of the flood's last
+            assert running.value("manypath_queue_depth") == 8
+        for call in few:
+            assert call.result(SECONDS).bitstream
+        for call in flood:
+            call.exception(SECONDS)
+    assert set(ended[:14]) == {("flood", grpc.StatusCode.RESOURCE_EXHAUSTED)}
+    assert all("grpc-retry-pushback-ms" in dict(call.trailing_metadata()) for call in flood if call.exception())
+    computed = [name for name, code in ended[14:] if code is grpc.StatusCode.OK]
+    assert sorted(computed) == ["few"] * 2 + ["flood"] * 6
+    assert "few" not in computed[5:]  # by turns, give or take how answers travel
+
+
+def wait_until(true):
+    until = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.005)
 
 
 def refusal_or_none(encoder, metadata):

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from manypath_services.common import logs, memory
+from manypath_services.common import admission, logs, memory
 from manypath_services.common.errors import AbandonedError, ExpiredError, OverloadedError
 from manypath_services.common.lane import Batch, Job, Lane, computing, stopping
 from manypath_services.common.metrics import ServiceMetrics
@@ -50,6 +50,8 @@ def current_lane() -> int:
 
 class Compute:
     """Runs work in threads; torch and onnxruntime release the GIL there.
+
+    Callers with names share a thread's time and its queue evenly, see ``turns``.
 
     Work whose caller went away, or whose deadline passed while it waited, is dropped before it begins. Work that has
     begun ends at its next ``lane.check_waited``.
@@ -152,11 +154,11 @@ class Compute:
             pixels: of the item.
         """
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        job = Job(work, item, pixels=pixels, key=key, deadline=deadline)
+        job = Job(work, item, pixels=pixels, key=key, deadline=deadline, caller=admission.caller.get())
         lane = self._lanes[EXPRESS if pixels <= self._express_pixels and self.lanes > 1 else 0]
         with self._changed:
             try:
-                lane.add(job)
+                displaced = lane.add(job)
             except OverloadedError:
                 self._metrics.refusals.count("queue_full", f"{pixels} pixels")
                 raise
@@ -165,6 +167,9 @@ class Compute:
                 raise
             self._show()
             self._changed.notify_all()
+        for other, error in displaced:
+            self._metrics.refusals.count("queue_full", other.caller)
+            _end(other, error)
         try:
             return Computed(await asyncio.wrap_future(job.future), job.begun - job.arrived)
         except asyncio.CancelledError:

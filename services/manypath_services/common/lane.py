@@ -1,9 +1,8 @@
-"""What waits for one compute thread: shortest expected work first, with ageing; what of it goes together."""
+"""What waits for one compute thread: by turns, shortest expected work first, with ageing; what of it goes together."""
 
 from __future__ import annotations
 
 import contextvars
-import heapq
 import random
 import threading
 import time
@@ -12,6 +11,7 @@ from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 from manypath_services.common.errors import AbandonedError, ExpiredError, OverloadedError, StoppingError
+from manypath_services.common.turns import Turns
 
 BatchWork = Callable[[Sequence[Any]], Sequence[Any]]
 """Computes several items at once; for each its result, or the exception that it alone failed with."""
@@ -36,11 +36,20 @@ class Job:
         pixels: that it works on, or elements of tensors.
         key: jobs of the same work and key may be computed together; None is computed alone.
         deadline: by ``time.monotonic``, after which nobody waits; None is never.
+        caller: whose it is; empty where nobody has a name.
     """
 
     def __init__(
-        self, work: BatchWork, item: Any, *, pixels: int, key: Hashable | None, deadline: float | None
+        self,
+        work: BatchWork,
+        item: Any,
+        *,
+        pixels: int,
+        key: Hashable | None,
+        deadline: float | None,
+        caller: str = "",
     ) -> None:
+        self.caller = caller
         self.work = work
         self.item = item
         self.pixels = pixels
@@ -114,27 +123,34 @@ class Lane:
         self._limit = limit
         self._pixels = pixels
         self._pushback_seconds = pushback_seconds
-        self._heap: list[tuple[float, int, Job]] = []
-        self._number = 0
+        self._turns: Turns[Job] = Turns()
         self._seconds_per_cost = 0.0  # unknown
         self._promised = 0.0
         self.running: Batch | None = None
-        self.waiting = 0
-        self.waiting_pixels = 0
-        self._waiting_cost = 0
 
-    def add(self, job: Job) -> None:
-        """Let a job wait.
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait."""
+        return self._turns.jobs
+
+    @property
+    def waiting_pixels(self) -> int:
+        """Their pixels."""
+        return self._turns.pixels
+
+    def add(self, job: Job) -> list[tuple[Job, OverloadedError]]:
+        """Let a job wait; return those that make room for it, since their caller has more here than its share.
 
         Raises:
             OverloadedError: too many do, or its turn would come too late.
             ExpiredError: it would take longer than its caller waits.
         """
-        if self.waiting >= self._limit:
+        displaced = self._turns.room_for(job, jobs=self._limit, pixels=self._pixels)
+        if displaced is None and self.waiting >= self._limit:
             raise OverloadedError(
                 f"{self.waiting} requests are waiting, at most {self._limit} may; come again", self._pushback(job)
             )
-        if self.waiting and self.waiting_pixels + job.pixels > self._pixels:
+        if displaced is None:
             raise OverloadedError(
                 f"requests of {self.waiting_pixels} pixels are waiting, at most {self._pixels} may; come again",
                 self._pushback(job),
@@ -154,21 +170,22 @@ class Lane:
                 )
         # Shortest expected work first, and nobody is passed for ever: long work is passed by what arrives while it
         # would have been computed, not by what arrives later.
-        heapq.heappush(self._heap, (job.arrived + own, self._number, job))
-        self._number += 1
-        self._count(job, 1)
+        for one in displaced:
+            self.leave(one)
+        self._turns.add(job, job.arrived + own)
+        told = "requests are waiting, and others have fewer of them; come again"
+        return [(one, OverloadedError(told, self._pushback(one))) for one in displaced]
 
     def leave(self, job: Job) -> None:
         """Take a job out whose caller left before its turn."""
         if not job.begun and not job.gone:
             job.gone = True
-            self._count(job, -1)
+            self._turns.remove(job)
 
     def take(self, *, most: int, pixels: int) -> tuple[Batch | None, list[Job]]:
         """Return the next jobs that go together, and those whose time was over before their turn."""
         late: list[Job] = []
-        while self._heap:
-            _, _, first = heapq.heappop(self._heap)
+        while (first := self._turns.first()) is not None:
             if self._begins(first, late):
                 batch = Batch([first])
                 if first.key is not None and most > 1:
@@ -187,39 +204,26 @@ class Lane:
 
     def stop(self) -> Iterator[Job]:
         """Take everything out that waits."""
-        while self._heap:
-            _, _, job = heapq.heappop(self._heap)
-            if not job.gone:
-                self.leave(job)
-                yield job
+        while (job := self._turns.first()) is not None:
+            self.leave(job)
+            yield job
 
     def _begins(self, job: Job, late: list[Job]) -> bool:
-        if job.gone:
-            return False
-        self._count(job, -1)
         job.begun = time.monotonic()
         if job.nobody_waits():
+            self._turns.remove(job)
             late.append(job)
             return False
+        self._turns.take(job)
         return True
 
     def _others(self, first: Job, most: int, pixels: int, late: list[Job]) -> Iterator[Job]:
-        kept = []
-        for entry in sorted(self._heap):
-            job = entry[2]
+        for job in list(self._turns.in_turns()):
             fits = job.work == first.work and job.key == first.key and job.pixels <= pixels
             if most and fits and self._begins(job, late):
                 most -= 1
                 pixels -= job.pixels
                 yield job
-            elif not job.gone and not job.begun:
-                kept.append(entry)
-        self._heap = kept  # sorted, so a heap
-
-    def _count(self, job: Job, change: int) -> None:
-        self.waiting += change
-        self.waiting_pixels += change * job.pixels
-        self._waiting_cost += change * job.cost
 
     def _seconds_before(self, job: Job) -> float:
         """Return the seconds of work that come before ``job``."""
@@ -229,8 +233,7 @@ class Lane:
             cost = sum(one.cost for one in self.running.jobs)
             running = max(0.0, self._seconds_per_cost * cost - (job.arrived - begun))
         due = job.arrived + self._seconds_per_cost * job.cost
-        before = sum(one.cost for place, _, one in self._heap if place <= due and not one.gone)
-        return running + self._seconds_per_cost * before
+        return running + self._seconds_per_cost * self._turns.cost_before(job, due)
 
     def _pushback(self, job: Job) -> float:
         """Return the seconds after which a refused caller may come again.
@@ -239,7 +242,7 @@ class Lane:
         together.
         """
         now = time.monotonic()
-        queued = now + self._seconds_per_cost * self._waiting_cost
+        queued = now + self._seconds_per_cost * self._turns.cost
         self._promised = min(max(self._promised, queued) + self._seconds_per_cost * job.cost, now + _LONGEST_PUSHBACK)
         jitter = 1 + 0.2 * random.random()
         return jitter * max(self._pushback_seconds, self._promised - now)
