@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; return 0, or 1 where the ways disagree, or 2 where there is nothing to compare."""
     args = _parser().parse_args(arguments)
     codec = Codec.load(args.model)
-    paths = args.paths.split(",") if args.paths else sorted(codec.trained_paths - {"perceptual"})
+    paths = args.paths.split(",") if args.paths else sorted(codec.sides)
     untrained = [path for path in paths if not codec.serves(path)]
     if untrained or len(paths) < 2:  # the same path twice would be no comparison
         print(f"needs two paths with weights in {args.model}, got {', '.join(paths) or 'none'}", file=sys.stderr)

@@ -48,8 +48,8 @@ class GatedBlock(Block):
         """Return the paths that a token chooses from."""
         return (MAIN, *self.side_mlps)
 
-    def one_path(self, x: Tensor, code: Tensor, name: str) -> Tensor:
-        """All tokens on the path of their gate's choice; ``name`` says nothing here."""
+    def one_path(self, x: Tensor, code: Tensor, name: str, planes: Tensor | None = None) -> Tensor:
+        """All tokens on the path of their gate's choice; ``name`` and noise say nothing here."""
         x = self.mix(x, code)
         gain = self.mlp_gain(code)
         logits = self.gate(x)  # [B, h, w, 1 + E]

@@ -20,7 +20,7 @@ from manypath.geometry import MAX_PIXELS
 from manypath.image import Image, check_image
 from manypath.inspection import ScoreMap
 from manypath.multipath.routing import Routing
-from manypath.paths import DecodePath, check_path, check_task_share
+from manypath.paths import FOR_PEOPLE, DecodePath, check_path, check_task_share, main_path
 from manypath.precision import AUTO, transform_dtype
 from manypath.quality import DEFAULT_QUALITY, quality_to_code
 from manypath.rate import Rate
@@ -64,6 +64,11 @@ class Codec:
             and the model loses next to nothing; the entropy path is exact in either.
         max_pixels: bitstreams of larger pictures are refused before anything is allocated for them.
 
+    Attributes:
+        sides: names of the side paths that the model has weights for.
+        main_path: the main path's name; see ``paths.main_path``.
+        trained_paths: these together: every path that makes a picture of its own.
+
     Raises:
         RequestError: no such device or type.
     """
@@ -88,7 +93,9 @@ class Codec:
         self.model_digest = released.digest[: 2 * checkpoint.DIGEST_BYTES]
         self._model.set_transform_dtype(transform_dtype(dtype, self._device, rounds_well=self._model.ROUNDS_WELL))
         self.config = self._model.config
-        self.trained_paths: frozenset[str] = frozenset({DecodePath.PERCEPTUAL.value, *dict(self.config.sides)})
+        self.sides: frozenset[str] = frozenset(dict(self.config.sides))
+        self.main_path = main_path(self.sides)
+        self.trained_paths = self.sides | {self.main_path}
         self._coder = SymbolCoder(self._model, released.latent_tables, released.hyper_tables)
         self._encoder = PictureEncoder(self._model, self._coder, bytes.fromhex(self.model_digest))
         self._decoder = StreamDecoder(self._model, self._coder, bytes.fromhex(self.model_digest), name, max_pixels)
@@ -113,8 +120,8 @@ class Codec:
         return cls(checkpoint.load(model), name, device=device, dtype=dtype)
 
     def serves(self, path: str) -> bool:
-        """Whether the model has trained weights for ``path``; without, a well-known path takes the main path."""
-        return path in self.trained_paths
+        """Whether the model is trained for ``path``; without, a well-known one for machines takes the main path."""
+        return path in self.sides or path in FOR_PEOPLE
 
     def resolve(self, path: str, task_share: float = 1.0) -> tuple[str, float]:
         """Return the path that serves ``path``, and the share of tokens that takes it; 0.0 is all on the main path.
@@ -123,8 +130,8 @@ class Codec:
             PathError: the path or share cannot be.
         """
         share = check_task_share(task_share)
-        used = check_path(path, self.trained_paths)
-        return used, 0.0 if used == DecodePath.PERCEPTUAL.value else share
+        used = check_path(path, self.sides)
+        return used, share if used in self.sides else 0.0
 
     # -- encoding ---------------------------------------------------------------------------------------------
 
@@ -173,7 +180,7 @@ class Codec:
         self,
         bitstream: bytes,
         *,
-        path: str = DecodePath.PERCEPTUAL,
+        path: str = DecodePath.DEFAULT,
         task_share: float = 1.0,
         allow_truncated: bool = False,
         timings: StageTimings | None = None,
@@ -203,7 +210,7 @@ class Codec:
         self,
         bitstreams: Sequence[bytes],
         *,
-        path: str = DecodePath.PERCEPTUAL,
+        path: str = DecodePath.DEFAULT,
         task_share: float = 1.0,
         timings: StageTimings | None = None,
     ) -> list[Image]:

@@ -8,7 +8,7 @@ import json
 from typing import ClassVar
 
 from manypath.errors import ConfigError
-from manypath.paths import is_side_name
+from manypath.paths import DecodePath, is_side_name
 from manypath.quality import LEVELS
 
 # of the rate beside 0.01 * MSE on 0..255, for quality 1..8. Source: MPA section 5.1
@@ -20,8 +20,10 @@ SIDE_WIDTHS = {
     "bottleneck": 0.5,
     "adapter": 0.25,
     "wide-adapter": 1.0,
+    "noise-adapter": 1.0,
 }
-ADAPTERS = ("adapter", "wide-adapter")  # add to the main path's output; the other shapes replace it
+ADAPTERS = ("adapter", "wide-adapter", "noise-adapter")  # add to the main path's output; the others replace it
+NOISE_ADAPTERS = ("noise-adapter",)  # see planes of seeded noise as well: texture needs a source
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,10 +67,13 @@ class ModelConfig:
             if not is_side_name(path):
                 raise ConfigError(
                     f"a side path's name is a lower-case word of at most 32 letters, digits, - and _, not one of "
-                    f"perceptual, main, low; got {path!r}"
+                    f"main, low; got {path!r}"
                 )
-        if len({path for path, _ in self.sides}) != len(self.sides):
+        names = {path for path, _ in self.sides}
+        if len(names) != len(self.sides):
             raise ConfigError(f"sides must have different names; got {self.sides}")
+        if {DecodePath.PERCEPTUAL.value, DecodePath.MSE.value} <= names:
+            raise ConfigError("sides may not be perceptual and mse at once: the main path serves one of them; drop one")
 
     def to_json(self) -> str:
         """Return the configuration as one line of JSON; ``families.read_config`` reads it."""

@@ -19,7 +19,7 @@ from manypath.image import Image, to_image
 from manypath.inspection import ScoreMap, ScoreMaps
 from manypath.multipath.routing import Routing, Trace
 from manypath.network import Network
-from manypath.strips import strips_of, with_margins
+from manypath.strips import Strip, strips_of, with_margins
 from manypath.timings import StageTimings
 
 _DISAGREED = "encoder and decoder computed different entropy parameters, or the stream was forged"
@@ -98,7 +98,7 @@ class StreamDecoder:
                 stop = min(strip.bottom, first.height)
                 for number, routing in enumerate(wanted):
                     trace = Trace([], []) if scores else None
-                    x_hat = self._model.g_s(shared, code, routing, trace)
+                    x_hat = self._model.g_s(shared, code, self._with_noise(routing, streams, strip), trace)
                     if trace is not None:
                         maps[number].add(trace, strip)
                     rows = slice(strip.top - strip.start, stop - strip.start)
@@ -106,6 +106,13 @@ class StreamDecoder:
                         own[number][strip.top : stop] = to_image(picture[rows, : first.width])
         done = [own.done() for own in maps]
         return [[Reconstruction(*made) for made in zip(own, done, strict=True)] for own in images]
+
+    def _with_noise(self, routing: Routing | None, streams: Sequence[Bitstream], strip: Strip) -> Routing | None:
+        """Return a routing with the noise that its side sees; the seed is the stream's own checksum of its symbols."""
+        if routing is None:
+            return None
+        seeds = [stream.symbols_checksum for stream in streams]
+        return self._model.with_noise(routing, seeds, strip.start, strip.end - strip.start, padded(streams[0].width))
 
     def latents(self, streams: Sequence[Bitstream], code: Tensor, timings: StageTimings) -> Iterator[Tensor]:
         """Yield y_hat of each strip, then check the symbols."""

@@ -15,21 +15,23 @@ them by name.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from manypath.config import ModelConfig
+from manypath.config import NOISE_ADAPTERS, ModelConfig
 from manypath.entropy.rounding import round_through
 from manypath.entropy.schedule import Step, Visitor
 from manypath.entropy.tables import SCALE_MIN, Tables
 from manypath.errors import CheckpointError
+from manypath.geometry import TOKEN_PIXELS
 from manypath.levels import Gain
 from manypath.multipath.blocks import Group
 from manypath.multipath.layers import Layers
+from manypath.multipath.noise import noise_planes
 from manypath.multipath.routing import LOW, Routing, Trace, main_share
 from manypath.quality import QUALITY_STEPS
 
@@ -201,6 +203,25 @@ class Network(nn.Module, abc.ABC):
     def codes(self, code: int) -> Tensor:
         """Return a quality code for a whole batch, int64 [1], on the network's device."""
         return torch.full((1,), code, dtype=torch.int64, device=self.gain.log2.device)
+
+    def sees_noise(self, side: str) -> bool:
+        """Whether a side path sees planes of seeded noise."""
+        return dict(self.config.sides)[side] in NOISE_ADAPTERS
+
+    def with_noise(self, routing: Routing, seeds: Sequence[int], top: int, height: int, width: int) -> Routing:
+        """Return a routing with the noise that its side sees, if any, of so many pixels.
+
+        Args:
+            routing: of a synthesis.
+            seeds: uint32, one a picture.
+            top: first row of pixels from the top of the picture, a multiple of 8.
+            height: pixels, a multiple of 8.
+            width: pixels, a multiple of 8.
+        """
+        if not self.sees_noise(routing.side):
+            return routing
+        places = (side // TOKEN_PIXELS for side in (top, height, width))
+        return routing._replace(planes=noise_planes(seeds, *places).to(self.gain.log2.device))
 
     def analysis_routing(self, code: Tensor, *, exact: bool, noise: float = 0.0) -> Routing:
         """Return how the analysis routes at quality codes int64 [B] (MPA section 3.2, rho_enc)."""

@@ -17,7 +17,9 @@ _RESERVED = ("main", "low")  # names of paths inside the network
 class DecodePath(enum.StrEnum):
     """The paths that everybody knows; a model may have sides of other names, for its owner's tasks.
 
-    ``PERCEPTUAL`` is the main path; the others are side paths (MPA, section 3.3).
+    ``MSE`` is the main path, the one of low distortion, and the others are side paths (MPA, section 3.3). A model
+    without a side for people serves ``PERCEPTUAL`` by the main path as well; the published network has a side for
+    ``MSE`` and its main path is for people.
     """
 
     PERCEPTUAL = "perceptual"
@@ -25,30 +27,41 @@ class DecodePath(enum.StrEnum):
     CLASSIFICATION = "classification"
     SEGMENTATION = "segmentation"
     DETECTION = "detection"
+    DEFAULT = PERCEPTUAL  # where a caller names none
+
+
+FOR_PEOPLE = (DecodePath.PERCEPTUAL.value, DecodePath.MSE.value)  # every model serves these
 
 
 def is_side_name(name: str) -> bool:
     """Whether a side path may have this name: a well-known one, or a word such as ``vehicles``."""
-    return bool(_OWN_NAME.fullmatch(name)) and name not in (*_RESERVED, DecodePath.PERCEPTUAL.value)
+    return bool(_OWN_NAME.fullmatch(name)) and name not in _RESERVED
 
 
-def check_path(path: str, trained: Collection[str]) -> str:
-    """Return the name of the path that serves ``path``: a well-known one without a trained side is the main path's.
+def main_path(sides: Collection[str]) -> str:
+    """Return the main path's name: ``mse`` in a model with a side for people, else ``perceptual``, which it serves."""
+    return (DecodePath.MSE if DecodePath.PERCEPTUAL.value in sides else DecodePath.PERCEPTUAL).value
+
+
+def check_path(path: str, sides: Collection[str]) -> str:
+    """Return which path serves ``path``: itself, or the main path for a well-known machine's without a side.
+
+    ``perceptual`` and ``mse`` serve themselves: one of them, or both, is the main path.
 
     Args:
         path: a ``DecodePath`` or the name of a model's own side.
-        trained: names that the model has weights for.
+        sides: names of the model's side paths.
 
     Raises:
-        PathError: neither well known nor trained; the message lists what there is.
+        PathError: neither well known nor a side; the message lists what there is.
     """
     if not isinstance(path, str):
         raise PathError(f"path must be a DecodePath or another string, got {path!r:.80}")
-    if path in trained:
+    if path in sides or path in FOR_PEOPLE:
         return str(path)
     if path in {member.value for member in DecodePath}:
-        return DecodePath.PERCEPTUAL.value
-    known = ", ".join(dict.fromkeys([*(member.value for member in DecodePath), *sorted(trained)]))
+        return main_path(sides)
+    known = ", ".join(dict.fromkeys([*(member.value for member in DecodePath), *sorted(sides)]))
     raise PathError(f"path must be one of {known}; got {str(path)!r}")
 
 

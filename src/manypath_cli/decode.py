@@ -48,7 +48,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--path",
-        default=DecodePath.PERCEPTUAL.value,
+        default=DecodePath.DEFAULT.value,
         metavar="NAME",
         help=f"{', '.join(path.value for path in DecodePath)}, or a side of the model's own (default: %(default)s)",
     )
@@ -86,7 +86,7 @@ def decode(args: argparse.Namespace) -> int:
         skip_existing=args.skip_existing,
     )
     codec = load_codec(args)
-    check_path(path, codec.trained_paths)
+    check_path(path, codec.sides)
     if not codec.serves(path) and not args.quiet:
         print(
             f"manypath: note: model {codec.name} has no side path for {path}; the main path is taken",

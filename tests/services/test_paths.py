@@ -83,10 +83,42 @@ def test_an_owners_side_serves_by_its_name(client, codec, bitstream):
 
 
 def test_a_well_known_path_without_a_side_falls_back_and_says_so_by_name(client, bitstream):
-    (picture,) = decode(client, bitstream, pb.PathRequest(path_name="mse"))
+    (picture,) = decode(client, bitstream, pb.PathRequest(path_name="segmentation"))
     assert picture.route == pb.Route(
-        asked=pb.PATH_MSE, used=pb.PATH_PERCEPTUAL, fallback=True, asked_name="mse", used_name="perceptual"
+        asked=pb.PATH_SEGMENTATION,
+        used=pb.PATH_PERCEPTUAL,
+        fallback=True,
+        asked_name="segmentation",
+        used_name="perceptual",
     )
+
+
+def test_the_main_path_serves_least_error_and_people_without_a_word_of_falling_back(client, bitstream):
+    asked = {"mse": pb.PATH_MSE, "perceptual": pb.PATH_PERCEPTUAL}
+    pictures = decode(client, bitstream, *(pb.PathRequest(path_name=name) for name in asked))
+    for picture, (name, number) in zip(pictures, asked.items(), strict=True):
+        assert picture.route == pb.Route(asked=number, used=number, asked_name=name, used_name=name)
+    assert pictures[0].picture == pictures[1].picture
+
+
+def test_with_a_side_for_people_the_main_path_is_the_one_of_least_error(start, tmp_path):
+    released = random_model("tiny", sides=(("perceptual", "noise-adapter"),))
+    file = tmp_path / "people.safetensors"
+    file.write_bytes(
+        checkpoint.to_bytes(released.model.config, checkpoint.export(released.model, released.hyper_tables))
+    )
+    codec = Codec.load(file)
+    stream = codec.encode(photo(96, 130))
+    with start("decoder", model=str(file)).client() as client:
+        told = client.GetCapabilities(pb.DecoderServiceGetCapabilitiesRequest(), timeout=SECONDS)
+        assert (list(told.path_names), told.main_path) == (["perceptual", "mse"], "mse")
+        names = ("", "perceptual", "mse", "classification")
+        pictures = decode(client, stream, *(pb.PathRequest(path_name=name) for name in names))
+    used = [(picture.route.used_name, picture.route.fallback, picture.route.task_share) for picture in pictures]
+    assert used == [("perceptual", False, 1), ("perceptual", False, 1), ("mse", False, 0), ("mse", True, 0)]
+    for picture, path in zip(pictures, ("perceptual", "perceptual", "mse", "mse"), strict=True):
+        np.testing.assert_array_equal(as_array(picture.picture), codec.decode(stream, path=path))
+    assert not np.array_equal(as_array(pictures[1].picture), as_array(pictures[2].picture))
 
 
 @pytest.mark.parametrize(
@@ -149,11 +181,10 @@ def test_metrics_know_paths_by_the_names_that_the_model_has(start, model, bitstr
         for sample in family.samples
         if "path" in sample.labels
     }
-    assert labels == {"perceptual", "classification", "vehicles", "several"}
+    assert labels == {"perceptual", "mse", "classification", "vehicles", "several"}
     assert running.value("manypath_codec_rate_bpp_count", path="vehicles", quality="6") == 2
-    assert (
-        running.value("manypath_codec_rate_bpp_count", path="perceptual", quality="6") == 4
-    )  # two fallbacks, itself, several
+    # of people: a fallback, itself, and both at once, with what is of the main path counted once
+    assert running.value("manypath_codec_rate_bpp_count", path="perceptual", quality="6") == 3
     seconds = {"service": "decoder", "stage": "synthesis", "device": "cpu"}
     assert running.value("manypath_codec_stage_duration_seconds_count", path="vehicles", **seconds) == 1
     assert running.value("manypath_codec_stage_duration_seconds_count", path="several", **seconds) == 1

@@ -16,7 +16,7 @@ from manypath_services.common.errors import ReplySizeError
 Image = npt.NDArray[np.uint8]
 
 _NAMES: Mapping[int, str] = {
-    pb.PATH_UNSPECIFIED: DecodePath.PERCEPTUAL.value,
+    pb.PATH_UNSPECIFIED: DecodePath.DEFAULT.value,
     pb.PATH_PERCEPTUAL: DecodePath.PERCEPTUAL.value,
     pb.PATH_MSE: DecodePath.MSE.value,
     pb.PATH_CLASSIFICATION: DecodePath.CLASSIFICATION.value,
@@ -30,7 +30,7 @@ _NUMBERS: Mapping[str, pb.Path] = {
     DecodePath.SEGMENTATION.value: pb.PATH_SEGMENTATION,
     DecodePath.DETECTION.value: pb.PATH_DETECTION,
 }
-_MAIN = DecodePath.PERCEPTUAL.value
+_MAIN = (DecodePath.MSE.value, 0.0)  # the main path in any model: without tokens no side takes part
 
 
 class Route(NamedTuple):
@@ -38,7 +38,7 @@ class Route(NamedTuple):
 
     Attributes:
         asked: by the caller, by name.
-        used: ``asked`` where the model has a trained side for it, else the main path.
+        used: ``asked`` where the model serves it, else the main path.
         task_share: of tokens on the side path, 0..1; 0 on the main path.
     """
 
@@ -49,7 +49,7 @@ class Route(NamedTuple):
     @property
     def decoded(self) -> tuple[str, float]:
         """What the codec is asked for: a side path without tokens is the main path."""
-        return (self.used, self.task_share) if self.task_share else (_MAIN, 0.0)
+        return (self.used, self.task_share) if self.task_share else _MAIN
 
     def message(self) -> pb.Route:
         """Return it as the proto has it."""
@@ -86,7 +86,7 @@ def task_route(codec: Codec, task: str, request: pb.TaskRequest) -> Route:
     Raises:
         PathError: the path named is none, or the share is not in 0..1.
     """
-    path = request.path_name or (task if codec.serves(task) else _MAIN)
+    path = request.path_name or (task if codec.serves(task) else codec.main_path)
     return Route(request.path_name or task, *codec.resolve(path, _share(request)))
 
 

@@ -15,6 +15,7 @@ _WORDS = {
     "segmentation": "for a segmenter",
     "detection": "for a detector",
 }
+_ALWAYS = ("perceptual", "mse")  # every model serves these, one of them or both by its main path
 
 
 class PathChoice(NamedTuple):
@@ -23,22 +24,30 @@ class PathChoice(NamedTuple):
     Attributes:
         name: of the path.
         words: what it is for.
-        trained: whether the model has a side for it; if not, the main path serves it.
+        trained: whether the model is trained for it; if not, the main path serves it all the same.
+        side: whether it is a side path, which a share of the picture may take.
     """
 
     name: str
     words: str
     trained: bool
+    side: bool
 
 
 async def path_choices(services: CodecServices) -> list[PathChoice]:
     """Return what can be chosen; without a decoder, the well-known paths."""
     try:
-        trained = set((await services.decoder_capabilities()).path_names)
+        known = await services.decoder_capabilities()
+        trained, main = set(known.path_names), known.main_path or PERCEPTUAL
     except ProblemError:
-        trained = set(_WORDS)
+        trained, main = set(_WORDS), PERCEPTUAL
     names = [*_WORDS, *sorted(trained - set(_WORDS))]
     return [
-        PathChoice(name, _WORDS.get(name, "a path of your own"), name == PERCEPTUAL or name in trained)
+        PathChoice(
+            name,
+            _WORDS.get(name, "a path of your own"),
+            name in _ALWAYS or name in trained,
+            name in trained and name != main,
+        )
         for name in names
     ]

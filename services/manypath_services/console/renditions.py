@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from manypath_api.v1 import codec_pb2 as pb
-from manypath_services.console.choices import PERCEPTUAL, Rate
+from manypath_services.console.choices import Rate
 from manypath_services.console.codec_services import CodecServices
 from manypath_services.console.gallery import KeptPicture
 from manypath_services.console.pictures import psnr, read_png
@@ -190,7 +190,7 @@ class Renditions:
 
 
 def _key(rate: Rate, path: str, share: float) -> tuple[object, ...]:
-    return ("rendition", rate, path, 1.0 if path == PERCEPTUAL else share)  # the main path has no side
+    return ("rendition", rate, path, share)
 
 
 def _seconds(timings: Sequence[pb.StageTiming]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
-from manypath_services.console.choices import PERCEPTUAL, Choices, number
+from manypath_services.console.choices import Choices, number
 from manypath_services.console.settings import ConsoleSettings
 
 _FIELDS = {"quality": "quality", "bytes": "max_bytes", "bpp": "target_bpp"}
@@ -27,7 +27,7 @@ def grpcurl_snippet(choices: Choices, name: str, settings: ConsoleSettings) -> s
 
 def python_snippet(choices: Choices, name: str, settings: ConsoleSettings) -> str:
     """Return a program that does the same."""
-    share = "" if choices.path == PERCEPTUAL else f", task_share={number(choices.share)}"
+    share = "" if choices.share == 1.0 else f", task_share={number(choices.share)}"
     return f"""\
 import asyncio
 from pathlib import Path
@@ -65,6 +65,6 @@ def _plain(choices: Choices) -> float | int:
 
 def _path_request(choices: Choices) -> dict[str, object]:
     wanted: dict[str, object] = {"pathName": choices.path}
-    if choices.path != PERCEPTUAL:
+    if choices.share != 1.0:
         wanted["taskShare"] = choices.share
     return wanted

@@ -61,7 +61,7 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
         """Decode one bitstream along one or more paths."""
         codec = self.loaded()
         self._check_count(request)
-        asked = list(request.pictures) or [pb.PathRequest(path=pb.PATH_PERCEPTUAL)]
+        asked = list(request.pictures) or [pb.PathRequest()]
         wanted = _wanted(codec, asked, [], request.picture_format)
         decoded = await self._decode(codec, request.bitstream, wanted, context)
         return pb.DecodeResponse(
@@ -147,6 +147,7 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
             max_pixels=self.settings.max_pixels,
             max_message_bytes=self.settings.max_message_bytes,
             max_paths=self.settings.max_paths,
+            main_path=codec.main_path,
         )
 
     async def _decode(self, codec: Codec, bitstream: bytes, wanted: Wanted, context: _Context) -> Decoded:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from manypath.config import ADAPTERS
+from manypath.config import ADAPTERS, NOISE_ADAPTERS
 from manypath.levels import Gain
 from manypath.multipath.layers import PIECE, Branch, Layers, NamedLayers, PathMLP, pieces, piecewise, side_width
+from manypath.multipath.noise import PLANES
 from manypath.multipath.routing import (
     MAIN,
     Predictor,
@@ -66,6 +67,7 @@ class Block(nn.Module):
 
     The main path's MLP is ``main_mlp``; a side of an adapter's shape adds to it, any other side stands alone. Tokens
     may be of more bits than the weights: products are then in the weights' type, and only their sum is in the tokens'.
+    A side may see planes of noise, [B, h, w, P]; the main path sees none.
     """
 
     def __init__(self, channels: int, kit: Kit, sides: dict[str, str]) -> None:
@@ -75,6 +77,9 @@ class Block(nn.Module):
         self.side_mlps: NamedLayers[PathMLP] = NamedLayers(
             {name: kit.mlp(channels, side_width(shape, channels)) for name, shape in sides.items()}
         )
+        for name, shape in sides.items():
+            if shape in NOISE_ADAPTERS:
+                self.side_mlps[name].see_noise(PLANES)
         self.adapters = {name for name, shape in sides.items() if shape in ADAPTERS}
         self.mixer_gain = Gain(channels)
         self.mlp_gain = Gain(channels)
@@ -84,42 +89,46 @@ class Block(nn.Module):
         hidden = self.mixer.hidden(x.to(self.mixer.project.weight.dtype))
         return _add_scaled(x, hidden, self.mixer.project, self.mixer_gain(code))
 
-    def one_path(self, x: Tensor, code: Tensor, name: str) -> Tensor:
+    def one_path(self, x: Tensor, code: Tensor, name: str, planes: Tensor | None = None) -> Tensor:
         """All tokens on one path."""
-        return self._add_path(self.mix(x, code), self.mlp_gain(code), name)
+        return self._add_path(self.mix(x, code), self.mlp_gain(code), name, planes)
 
-    def routed(self, x: Tensor, code: Tensor, name: str, chosen: Route) -> Tensor:
+    def routed(self, x: Tensor, code: Tensor, name: str, chosen: Route, planes: Tensor | None = None) -> Tensor:
         """Each token on the path that ``chosen`` gives it. For one gain per batch (inference)."""
         x = self.mix(x, code)
         gain = self.mlp_gain(code)
         flat = x.reshape(-1, x.shape[-1])
+        noise = None if planes is None else planes.reshape(-1, planes.shape[-1])
         ways = ((MAIN, chosen.main), (name, chosen.side))
         if _in_place(flat, gain):
             for path, index in ways:
-                self._add_path_in_place(flat, gain[0], path, index)
+                self._add_path_in_place(flat, gain[0], path, index, noise)
             return flat.view(x.shape)
         out = torch.empty_like(flat)
         for path, index in ways:
-            out.index_copy_(0, index, self._add_path(flat.index_select(0, index), gain, path))
+            own = None if noise is None else noise.index_select(0, index)
+            out.index_copy_(0, index, self._add_path(flat.index_select(0, index), gain, path, own))
         return out.view(x.shape)
 
-    def blended(self, x: Tensor, code: Tensor, name: str, mask: Tensor) -> Tensor:
+    def blended(self, x: Tensor, code: Tensor, name: str, mask: Tensor, planes: Tensor | None = None) -> Tensor:
         """Both paths on all tokens, the mask [B, h, w, 1] choosing. For training."""
         x = self.mix(x, code)
         gain = self.mlp_gain(code)[:, None, None, :].to(x.dtype)
-        main, side = self.main_mlp(x), self.side_mlps[name](x)
+        own = self.side_mlps[name]
+        main, side = self.main_mlp(x), own.project(own.hidden(x, planes))
         if name in self.adapters:
             side = main + side
         out: Tensor = x + gain * (side + mask * (main - side))
         return out
 
-    def _add_path(self, x: Tensor, gain: Tensor, name: str) -> Tensor:
-        """Return tokens [..., C] plus what a path makes of them; ``x`` must be a fresh result."""
+    def _add_path(self, x: Tensor, gain: Tensor, name: str, noise: Tensor | None = None) -> Tensor:
+        """Return tokens [..., C] plus what a path makes of them and of noise [..., P]; ``x`` must be a fresh result."""
         if _in_place(x, gain):
-            return self._add_path_in_place(x, gain[0], name)
+            flat = None if noise is None else noise.reshape(-1, noise.shape[-1])
+            return self._add_path_in_place(x, gain[0], name, None, flat)
         out = x
         for mlp in self._mlps(name):
-            out = _add_scaled(out, mlp.hidden(x.to(mlp.expand.weight.dtype)), mlp.project, gain)
+            out = _add_scaled(out, mlp.hidden(x.to(mlp.expand.weight.dtype), noise), mlp.project, gain)
         return out
 
     def _mlps(self, name: str) -> list[PathMLP]:
@@ -129,7 +138,9 @@ class Block(nn.Module):
         side = self.side_mlps[name]
         return [self.main_mlp, side] if name in self.adapters else [side]
 
-    def _add_path_in_place(self, x: Tensor, gain: Tensor, name: str, index: Tensor | None = None) -> Tensor:
+    def _add_path_in_place(
+        self, x: Tensor, gain: Tensor, name: str, index: Tensor | None, noise: Tensor | None
+    ) -> Tensor:
         """The same in pieces that stay in a core's own cache: about a tenth faster, and no hidden layer to allocate.
 
         Args:
@@ -137,6 +148,7 @@ class Block(nn.Module):
             gain: [C].
             name: of the path.
             index: int64, the only tokens to take; None: all.
+            noise: [tokens, P] of all tokens, for a path that sees any.
         """
         mlps = self._mlps(name)
         dtype = self.main_mlp.expand.weight.dtype
@@ -145,9 +157,9 @@ class Block(nn.Module):
         tokens = x.view(-1, x.shape[-1])
         for start in range(0, len(tokens) if index is None else len(index), PIECE):
             at = None if index is None else index[start : start + PIECE]
-            piece = tokens[start : start + PIECE] if at is None else tokens.index_select(0, at)
+            piece, grain = _taken(tokens, start, at), None if noise is None else _taken(noise, start, at)
             rounded = piece.to(dtype)
-            hidden = [mlp.hidden(rounded) for mlp in mlps]  # of the tokens as they came, so before any is changed
+            hidden = [mlp.hidden(rounded, grain) for mlp in mlps]  # of the tokens as they came, before any is changed
             for own, weight in zip(hidden, scaled, strict=True):
                 if piece.dtype == dtype:
                     piece.addmm_(own, weight)
@@ -157,6 +169,11 @@ class Block(nn.Module):
             if at is not None:
                 tokens.index_copy_(0, at, piece)
         return x
+
+
+def _taken(values: Tensor, start: int, at: Tensor | None) -> Tensor:
+    """Return a piece of values [N, ...] as a view, or a copy of those at an index."""
+    return values[start : start + PIECE] if at is None else values.index_select(0, at)
 
 
 def _in_place(x: Tensor, gain: Tensor) -> bool:
@@ -193,7 +210,7 @@ class Group(nn.Module):
             trace.importance.append(importance)
             trace.soft_share.append(soft.mean(dim=(1, 2)))
         for block in self.blocks:
-            x = block.blended(x, code, routing.side, mask[..., None])
+            x = block.blended(x, code, routing.side, mask[..., None], routing.planes)
         return x
 
     def _exact(self, x: Tensor, code: Tensor, routing: Routing, predictor: Predictor, trace: Trace | None) -> Tensor:
@@ -205,13 +222,13 @@ class Group(nn.Module):
         if trace is not None and importance is not None:
             trace.importance.append(importance)
         if not mixed or importance is None:
-            return self._one_path(x, code, MAIN if main_tokens else routing.side)
+            return self._one_path(x, code, MAIN if main_tokens else routing.side, routing.planes)
         chosen = route(importance, share, self.scope)
         for block in self.blocks:
-            x = block.routed(x, code, routing.side, chosen)
+            x = block.routed(x, code, routing.side, chosen, routing.planes)
         return x
 
-    def _one_path(self, x: Tensor, code: Tensor, name: str) -> Tensor:
+    def _one_path(self, x: Tensor, code: Tensor, name: str, planes: Tensor | None = None) -> Tensor:
         for block in self.blocks:
-            x = block.one_path(x, code, name)
+            x = block.one_path(x, code, name, planes)
         return x

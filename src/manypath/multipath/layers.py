@@ -86,16 +86,34 @@ class Branch(nn.Module):
 
 
 class PathMLP(Branch):
-    """Two linear layers, C -> hidden -> C. Starts as zero."""
+    """Two linear layers, C -> hidden -> C. Starts as zero.
+
+    Attributes:
+        noise: adds planes of noise to the hidden layer, where the path sees any.
+    """
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
         self.expand = nn.Linear(channels, hidden)
         self.project = zeroed(nn.Linear(hidden, channels))
+        self.noise: nn.Linear | None = None
 
-    def hidden(self, x: Tensor) -> Tensor:
-        """Return everything before the last layer."""
-        return leaky(self.expand(x))
+    def see_noise(self, planes: int) -> None:
+        """Take so many planes of noise from now on; their weights are zero."""
+        self.noise = nn.Linear(planes, self.expand.out_features, bias=False)
+        nn.init.zeros_(self.noise.weight)
+
+    def hidden(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return everything before the last layer.
+
+        Args:
+            x: tokens [..., C].
+            noise: [..., planes], for a path that sees any; without, there is none.
+        """
+        expanded = self.expand(x)
+        if self.noise is not None and noise is not None:
+            expanded = expanded + self.noise(noise.to(x.dtype))
+        return leaky(expanded)
 
 
 def side_width(shape: str, channels: int) -> int:

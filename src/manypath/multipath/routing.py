@@ -27,6 +27,7 @@ class Routing(NamedTuple):
         exact: exact top-k as at test time (one share for the whole batch), else the training's soft mask.
         noise: how much to explore in training, 0 for not at all, 1 on the published scale.
         level: int64 [B], where the training's threshold is looked up, as a quality code; None: at the quality.
+        planes: noise [B, h, w, P] for a side that sees any (``noise.noise_planes``); None: it sees none.
     """
 
     side: str
@@ -34,6 +35,7 @@ class Routing(NamedTuple):
     exact: bool
     noise: float = 0.0
     level: Tensor | None = None
+    planes: Tensor | None = None
 
 
 class Trace(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from manypath.config import GROUPS, ModelConfig
+from manypath.config import GROUPS, NOISE_ADAPTERS, ModelConfig
 from manypath.errors import ConfigError
 
 PASSES = {"all": 1, "odd-even": 2, "even-odd": 2, "quarters": 4}  # over a slice's positions, by its pattern
@@ -49,6 +49,8 @@ class TinyLICConfig(ModelConfig):
                 raise ConfigError(f"every width must be a multiple of 16 and of head={self.head}; got {width}")
         if not (self.window % 2 and self.hyper_window % 2):
             raise ConfigError(f"window and hyper_window must be odd; got {self.window} and {self.hyper_window}")
+        if any(shape in NOISE_ADAPTERS for _, shape in self.sides):
+            raise ConfigError(f"sides of the shape {NOISE_ADAPTERS[0]} are for edge models alone; got {self.sides}")
         if len(self.patterns) != len(self.slices) or not set(self.patterns) <= set(PASSES):
             raise ConfigError(f"patterns must name one of {', '.join(PASSES)} a slice; got {self.patterns}")
 

@@ -73,8 +73,8 @@ class NormedMLP(PathMLP):
             nn.init.normal_(layer.weight, std=START)
             nn.init.zeros_(layer.bias)
 
-    def hidden(self, x: Tensor) -> Tensor:
-        """Everything before the last layer."""
+    def hidden(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Everything before the last layer; no path of this family sees noise."""
         return F.gelu(self.expand(self.norm(x)))
 
 

@@ -366,7 +366,7 @@ class DecoderServiceGetCapabilitiesRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class DecoderServiceGetCapabilitiesResponse(_message.Message):
-    __slots__ = ("model", "model_digest", "device", "path_names", "task_names", "max_pixels", "max_message_bytes", "max_paths")
+    __slots__ = ("model", "model_digest", "device", "path_names", "task_names", "max_pixels", "max_message_bytes", "max_paths", "main_path")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
@@ -375,6 +375,7 @@ class DecoderServiceGetCapabilitiesResponse(_message.Message):
     MAX_PIXELS_FIELD_NUMBER: _ClassVar[int]
     MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_PATHS_FIELD_NUMBER: _ClassVar[int]
+    MAIN_PATH_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_digest: str
     device: str
@@ -383,7 +384,8 @@ class DecoderServiceGetCapabilitiesResponse(_message.Message):
     max_pixels: int
     max_message_bytes: int
     max_paths: int
-    def __init__(self, model: _Optional[str] = ..., model_digest: _Optional[str] = ..., device: _Optional[str] = ..., path_names: _Optional[_Iterable[str]] = ..., task_names: _Optional[_Iterable[str]] = ..., max_pixels: _Optional[int] = ..., max_message_bytes: _Optional[int] = ..., max_paths: _Optional[int] = ...) -> None: ...
+    main_path: str
+    def __init__(self, model: _Optional[str] = ..., model_digest: _Optional[str] = ..., device: _Optional[str] = ..., path_names: _Optional[_Iterable[str]] = ..., task_names: _Optional[_Iterable[str]] = ..., max_pixels: _Optional[int] = ..., max_message_bytes: _Optional[int] = ..., max_paths: _Optional[int] = ..., main_path: _Optional[str] = ...) -> None: ...
 
 class DecodeRequest(_message.Message):
     __slots__ = ("bitstream", "pictures", "picture_format")

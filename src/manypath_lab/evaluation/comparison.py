@@ -116,7 +116,7 @@ def _verdict(run: Run, score: Score, anchors: Sequence[str], drops: Sequence[flo
         return verdict
     within = [(number, anchor) for number, anchor in pairs if anchor < len(lines)]
     equal = equal_accuracy(score, run.tracks, within, tuple(drops) or score.measure.drops, draws=draws)
-    main = next((number for number, line in enumerate(lines) if line.path == "perceptual"), None)
+    main = next((number for number, line in enumerate(lines) if line.main), None)
     ahead = [
         gain
         for number, line in enumerate(lines)

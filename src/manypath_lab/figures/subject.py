@@ -111,12 +111,12 @@ def served_paths(codec: Codec, names: Sequence[str] = ()) -> list[str]:
     """
     if not names:
         return in_order(codec.trained_paths)
-    return in_order({check_path(path, codec.trained_paths) for path in names})
+    return in_order({check_path(path, codec.sides) for path in names})
 
 
 def side_paths(codec: Codec, names: Sequence[str] = ()) -> list[str]:
     """Return the paths beside the main one, as ``served_paths``."""
-    return [path for path in served_paths(codec, names) if path != DecodePath.PERCEPTUAL.value]
+    return [path for path in served_paths(codec, names) if path in codec.sides]
 
 
 class Window(NamedTuple):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from manypath.errors import PathError, RequestError
-from manypath.paths import DecodePath
 from manypath_lab.figures.columns import GAP, HEADING, column, column_width, draw_detail, draw_heading, draw_picture
 from manypath_lab.figures.sheet import (
     INK,
@@ -45,6 +44,7 @@ class TransitionData(NamedTuple):
 
     Attributes:
         subject: the picture and its stream.
+        main: the main path's name.
         views: one reconstruction per share, from 0 to 1.
         window: the part that is enlarged.
         label: the classifier's answer on the original.
@@ -53,6 +53,7 @@ class TransitionData(NamedTuple):
     """
 
     subject: Subject
+    main: str
     views: list[View]
     window: Window
     label: str
@@ -76,9 +77,8 @@ def compute(
         RequestError: the picture, quality or number of steps cannot be.
         PathError: the model has no side path of this name.
     """
-    main = DecodePath.PERCEPTUAL.value
-    if not codec.serves(path) or path == main:
-        sides = ", ".join(in_order(codec.trained_paths - {main})) or "none"
+    if path not in codec.sides:
+        sides = ", ".join(in_order(codec.sides)) or "none"
         raise PathError(f"a transition needs a side path; model {codec.name} has {sides}; got {str(path)!r}")
     if not MIN_STEPS <= steps <= MAX_STEPS:
         raise RequestError(f"steps must be {MIN_STEPS} to {MAX_STEPS}, got {steps}")
@@ -87,11 +87,13 @@ def compute(
     reconstructions = views(codec, subject, [(path, share) for share in shares])
     window = telling_window(image, [reconstructions[0].image, reconstructions[-1].image])
     if classifier is None:
-        return TransitionData(subject, reconstructions, window, "", [], 0.0)
+        return TransitionData(subject, codec.main_path, reconstructions, window, "", [], 0.0)
     probabilities = classifier.probabilities([image, *(view.image for view in reconstructions)])
     answer = classifier.top(probabilities[0], 1)[0]
     confidence = [float(one[answer.class_index]) for one in probabilities[1:]]
-    return TransitionData(subject, reconstructions, window, answer.label, confidence, answer.probability)
+    return TransitionData(
+        subject, codec.main_path, reconstructions, window, answer.label, confidence, answer.probability
+    )
 
 
 def draw(data: TransitionData) -> Sheet:
@@ -104,13 +106,13 @@ def draw(data: TransitionData) -> Sheet:
     charts = 2 if data.confidence else 1
     sheet = Sheet(
         charts_top + charts * (_CHART_GAP + _CHART) + 0.3,
-        f"From perceptual to {path} without another bit",
+        f"From {data.main} to {path} without another bit",
         subject.subtitle(f"{subject.bpp:.3f} bpp for all of it"),
     )
     colour = path_colour(path)
     for number, view in enumerate(data.views):
         spot = column(number, count, TOP)
-        ends = {0: ("perceptual", path_colour("perceptual")), count - 1: (path, colour)}
+        ends = {0: (data.main, path_colour(data.main)), count - 1: (path, colour)}
         name, shade = ends.get(number, (f"{100 * view.task_share:.0f} % task", INK))
         draw_heading(sheet, spot, name, f"task share {view.task_share:.2g}", shade)
         draw_picture(sheet, spot.down(HEADING), view.image, data.window)

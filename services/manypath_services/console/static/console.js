@@ -52,7 +52,7 @@
   const words = () => {
     document.querySelectorAll("output[for]").forEach((output) => { output.value = byId(output.htmlFor.value).value; });
     const path = controls.querySelector("[name=path]:checked");
-    byId("share").disabled = Boolean(path) && path.value === "perceptual";
+    byId("share").disabled = Boolean(path) && !path.hasAttribute("data-side");
   };
   controls.addEventListener("input", words);
   words();

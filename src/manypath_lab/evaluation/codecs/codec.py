@@ -23,6 +23,7 @@ class Line(NamedTuple):
         version: what wrote the bytes.
         path: our path, or empty for a baseline.
         share: of tokens on our path.
+        main: whether it is our main path, which side paths are measured against.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Line(NamedTuple):
     version: str
     path: str = ""
     share: float = 1.0
+    main: bool = False
 
     @property
     def ours(self) -> bool:

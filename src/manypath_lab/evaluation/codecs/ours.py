@@ -51,6 +51,7 @@ class OurSource:
                 *(f"{name}-{_spell(path, share, '-')}", f"{label} {_spell(path, share, ' ')}", version),
                 path=path,
                 share=share,
+                main=path not in codec.sides,
             )
             for path, share in self._requests
         )

@@ -129,7 +129,7 @@ def read_requests(texts: Sequence[str] | None, codec: Codec) -> list[tuple[str, 
     for text in texts or served_paths(codec):
         name, equals, share = text.partition("=")
         try:
-            requests.append((check_path(name, codec.trained_paths), float(share) if equals else 1.0))
+            requests.append((check_path(name, codec.sides), float(share) if equals else 1.0))
         except ValueError as err:
             raise RequestError(f"--path takes NAME or NAME=SHARE, such as mse=0.5; got {text!r}") from err
     return requests

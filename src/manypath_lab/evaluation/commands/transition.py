@@ -6,6 +6,7 @@ import argparse
 import pathlib
 
 from manypath.errors import RequestError
+from manypath.paths import FOR_PEOPLE
 from manypath_lab.evaluation.commands.options import (
     Kinds,
     add_measurement,
@@ -16,9 +17,10 @@ from manypath_lab.evaluation.commands.options import (
 )
 
 _DESCRIPTION = """\
-Decode the same streams at task_share 0 to 1 and measure PSNR, perceptual distance and the task's score on the way:
-the mse path on plain photos, the classification path on labelled ones, the segmentation path on street scenes. Says
-whether each curve is monotone and how large its largest step is. Writes transition.csv, .json, .md and a chart per set.
+Decode the same streams at task_share 0 to 1 and measure PSNR, perceptual distance and the task's score on the way: the
+side for people on plain photos (perceptual, or the published network's mse), the classification path on labelled ones,
+the segmentation path on street scenes. Says whether each curve is monotone and how large its largest step is. Writes
+transition.csv, .json, .md and a chart per set.
 """
 _EXAMPLES = """\
 examples:
@@ -62,7 +64,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
     table = []
     for pictures in sets:
         path = pictures.kind.path
-        if not codec.serves(path):
+        if path in FOR_PEOPLE:
+            path = next((side for side in FOR_PEOPLE if side in codec.sides), path)
+        if path not in codec.sides:
             raise RequestError(f"{codec.name} has no {path} path, which {pictures.name} is for; give another --model")
         source = OurSource(codec, [(path, share) for share in shares], qualities=qualities)
         judges = make_judges(arguments.judge or list(dict.fromkeys([*pictures.kind.judges, "perceptual"])))
