@@ -53,7 +53,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "recipe",
-        help="edge: stage1, edge_stage1_gan, stage2_mse, stage2_cls, stage2_seg, stage2_det, side, joint, smoke; "
+        help="edge: stage1, edge_stage1_gan, stage2_perceptual, stage2_mse, stage2_cls, stage2_seg, "
+        "stage2_det, side, joint, smoke; "
         "published: tinylic_stage1, tinylic_stage1_gan, tinylic_stage2_mse, tinylic_stage2_cls, tinylic_stage2_seg; "
         "or a TOML file like theirs",
     )
@@ -76,7 +77,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=Path,
         metavar="PATH",
         help="where a main model starts: the run folder of another, a file of float weights, or edge for those of the "
-        "shipped model",
+        "shipped model; where a side path starts: the run folder of another, on whatever main weights, or a model file",
     )
     parser.add_argument(
         "--model",
@@ -158,9 +159,11 @@ def main(args: argparse.Namespace) -> int:
     pictures = PictureSet(args.pictures, max(phase.crop for phase in recipe.phases))
     trainer: TrainingRun
     if isinstance(recipe, SideRecipe):
-        from manypath_lab.training.stage2 import side_trainer
+        from manypath_lab.training.stage2 import begin_at, side_trainer
 
         trainer = side_trainer(recipe, args.model, pictures, args.output, args.device)
+        if args.init and not trainer.state_file.exists():
+            begin_at(trainer, args.init)
     elif isinstance(recipe, JointRecipe):
         trainer = _joint(recipe, pictures, args)
     else:

@@ -85,6 +85,9 @@ class JointTrainer(Trainer):
         code = draw_codes(self.random, phase.batch, self.recipe.fractions, self.joint.upper).to(self.device)
         terms = self.terms[task.path]
         routing = terms.routing(self.random, phase.batch, self.recipe.fractions, self.device)
+        if self.network.model.sees_noise(task.path):
+            seeds = self.random.integers(0, 2**32, phase.batch).tolist()
+            routing = self.network.model.with_noise(routing, seeds, 0, phase.crop, phase.crop)
         bits = StepBits(self.network.rate)
         trace = Trace([], [])
         model = self.network.model

@@ -24,7 +24,7 @@ def squared_error(x_hat: Tensor, x: Tensor) -> Tensor:
     return (x_hat - x).square().flatten(1).mean(1) * 255.0**2
 
 
-def _luminance(x: Tensor) -> Tensor:
+def luminance(x: Tensor) -> Tensor:
     """Return BT.601 luma, [B, 1, H, W], of pictures [B, H, W, 3]."""
     return (x @ x.new_tensor([0.299, 0.587, 0.114]))[:, None]
 
@@ -43,7 +43,7 @@ def seen_error(x_hat: Tensor, x: Tensor, error: Tensor, dark: float, low_pass: f
     """
     out = error
     if dark:
-        around = F.avg_pool2d(_luminance(x), 16, ceil_mode=True)
+        around = F.avg_pool2d(luminance(x), 16, ceil_mode=True)
         weight = (0.4 / (around.clamp(0, 1) + 0.1)).clamp(0.5, 3.0)
         squares = F.avg_pool2d((x_hat - x).square().mean(-1)[:, None], 16, ceil_mode=True)
         out = (1 - dark) * error + dark * (weight * squares).flatten(1).mean(1) * 255.0**2

@@ -164,6 +164,12 @@ class SideLoss(_Strict):
     perceptual_every: int = Field(
         default=1, ge=1, description="steps between perceptual terms; their weight makes up for it"
     )
+    wasserstein: float = Field(
+        default=0.0, ge=0, description="of the Wasserstein distortion of deep features, in the squared error's unit"
+    )
+    colour: float = Field(
+        default=0.0, ge=0, description="of the absolute error of means over 8x8 and 16x16 pixels, in the same unit"
+    )
     task: float = Field(default=0.0, ge=0, description="of the distance from the network's answer on the original")
     ratio: float = Field(default=1.0, ge=0, description="of the predictors' ratio loss")
     features: str | None = Field(default=None, description=FEATURES)
@@ -205,6 +211,9 @@ class SideRecipe(BaseRecipe, SideTask):
 
     rate: float = Field(default=1e-3, gt=0, description="Adam's step size")
     predictor_rate: float = Field(default=5e-3, gt=0, description="Adam's step size for the predictors")
+    augmentation: Augmentation | None = Field(
+        default=None, description="for eyes; plain upright crops, as networks want them, where there is none"
+    )
 
 
 class JointTask(SideTask):

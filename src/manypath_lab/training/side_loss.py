@@ -18,18 +18,30 @@ from manypath_lab.training.qualities import draw_codes
 from manypath_lab.training.recipe import SideTask
 from manypath_lab.training.task_networks import Answer
 from manypath_lab.training.teachers import load_task_network
+from manypath_lab.training.wasserstein import WassersteinTerm, colour_error, windows
 
 
 class SidePicture(NamedTuple):
-    """Reconstructions, float [B, H, W, 3], how they were routed, and the trace that this left."""
+    """Reconstructions and how they were made.
+
+    Attributes:
+        x_hat: float [B, H, W, 3].
+        routing: of the synthesis.
+        trace: what the routing left.
+        weight: what each sample weighs, [B]; all the same without.
+    """
 
     x_hat: Tensor
     routing: Routing
     trace: Trace
+    weight: Tensor | None = None
 
 
 class SideTerms(NamedTuple):
-    """A step's loss, and what it is made of as means over the batch, detached."""
+    """A step's loss, and what it is made of as means over the batch, detached.
+
+    ``perceptual`` is the distance of deep features, with the Wasserstein distortion where the path learns from that.
+    """
 
     loss: Tensor
     psnr: float
@@ -54,6 +66,7 @@ class SideLossTerms:
             raise ConfigError(f"path {task.path!r}: loss.task needs a network; give --network")
         self._of = task
         self._rate_weights = tuple(rate_weights)
+        self._wasserstein = WassersteinTerm.on(task.loss.features, device) if task.loss.wasserstein > 0 else None
         self._perceptual = PerceptualTerm.on(task.loss.features, device) if task.loss.perceptual > 0 else None
         names = () if task.network is None else (task.network, *task.also)
         self.networks = [load_task_network(name).to(device) for name in names]
@@ -70,15 +83,24 @@ class SideLossTerms:
         self, picture: SidePicture, x: Tensor, code: Tensor, random: np.random.Generator, step: int
     ) -> SideTerms:
         """Return the loss of reconstructions of ``x``, [B, H, W, 3], coded at qualities int64 [B]."""
-        x_hat, routing, trace = picture
+        x_hat, routing, trace, weight = picture
         weights = self._of.loss
         error = squared_error(x_hat, x)
         distance = x.new_zeros(len(x))
         if self._perceptual is not None and step % weights.perceptual_every == 0:
             distance = weights.perceptual_every * self._perceptual(x_hat, x)
+        judged = weights.mse * error + weights.perceptual * distance
+        if self._wasserstein is not None:
+            distortion = self._wasserstein(x_hat, x, windows(code))
+            judged = judged + weights.wasserstein * distortion
+            distance = distance + distortion
+        if weights.colour:
+            judged = judged + weights.colour * colour_error(x_hat, x)
         task = self._task(x_hat, x, random)
         scale = DISTORTION_WEIGHT * balance(code, self._rate_weights, balanced=weights.balanced)  # as in the main loss
-        loss = (scale * (weights.mse * error + weights.perceptual * distance)).mean() + weights.task * task
+        if weight is not None:
+            scale = scale * weight
+        loss = (scale * judged).mean() + weights.task * task
         if trace.soft_share:
             loss = loss + weights.ratio * ratio_loss(trace.soft_share, routing.share).mean()
         return SideTerms(

@@ -26,9 +26,10 @@ from manypath.image import to_image
 from manypath.multipath.routing import Routing, Trace
 from manypath.network import Network
 from manypath_lab.training import sides
+from manypath_lab.training.augmented import AugmentedPictures
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.qualities import draw_codes
-from manypath_lab.training.recipe import SideRecipe
+from manypath_lab.training.recipe import SideRecipe, recipe_of
 from manypath_lab.training.run import TrainingRun
 from manypath_lab.training.side_init import add_nothing, imitate_main
 from manypath_lab.training.side_loss import SideLossTerms, SidePicture, SideTerms
@@ -53,6 +54,15 @@ class SideNetwork(nn.Module):
         """Return the parameters of its ``side_mlps`` or of its ``predictors``."""
         parts = zip(self.names, self.parts, strict=True)
         return [parameter for name, part in parts if f".{kind}." in name for parameter in part.parameters()]
+
+    def renamed(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return tensors by their names here, of tensors by their names in the model."""
+        return {
+            f"parts.{number}.{key.removeprefix(f'{name}.')}": value.float()
+            for number, name in enumerate(self.names)
+            for key, value in tensors.items()
+            if key.startswith(f"{name}.")
+        }
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the side's tensors by their names in the model."""
@@ -93,6 +103,7 @@ class SideTrainer(TrainingRun):
         self.terms = SideLossTerms(recipe, torch.device(device), start.config.rate_weights)
         self.recipe = recipe
         self.pictures = pictures
+        self.augmented = AugmentedPictures(pictures, recipe.augmentation) if recipe.augmentation else None
         torch.manual_seed(recipe.seed)
         self.model, new = model_with_side(start, recipe.path, recipe.shape)
         self.side = SideNetwork(self.model, recipe.path)
@@ -136,17 +147,32 @@ class SideTrainer(TrainingRun):
         """Draw pictures, a quality for each and how to route, and judge what the side makes of them."""
         recipe = self.recipe
         phase, _ = recipe.at(self.step)
-        x = self.pictures.upright_crops(self.random, phase.batch, phase.crop, recipe.zoom_out).to(self.device)
-        code = draw_codes(self.random, phase.batch, recipe.fractions).to(self.device)
+        x, code, weight = (own.to(self.device) for own in self._draw(phase.batch, phase.crop))
         trace = Trace([], [])
-        routing = self.terms.routing(self.random, phase.batch, recipe.fractions, self.device)
+        routing = self._seeded(self.terms.routing(self.random, phase.batch, recipe.fractions, self.device), x)
         with torch.no_grad(), self.products(exact=True):
             y_hat = self.model.latents(x, code).y_hat
         with self.products():
             with torch.no_grad():
                 tokens = self.model.shared_tokens(y_hat, code)
             x_hat = self.model.g_s(tokens, code, routing, trace).float()
-        return self.terms(SidePicture(x_hat, routing, trace), x, code, self.random, self.step)
+        return self.terms(SidePicture(x_hat, routing, trace, weight), x, code, self.random, self.step)
+
+    def _draw(self, batch: int, crop: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return crops, a quality code for each, and what each weighs."""
+        if self.augmented is not None:
+            code = draw_codes(self.random, batch, self.recipe.fractions)
+            x, weight = self.augmented.crops(self.random, code, crop)
+            return x, code, weight
+        x = self.pictures.upright_crops(self.random, batch, crop, self.recipe.zoom_out)
+        return x, draw_codes(self.random, batch, self.recipe.fractions), torch.ones(batch)
+
+    def _seeded(self, routing: Routing, x: Tensor) -> Routing:
+        """Return the routing with noise, where the side sees any: a seed a picture, as if each were a stream."""
+        if not self.model.sees_noise(routing.side):
+            return routing
+        seeds = self.random.integers(0, 2**32, len(x)).tolist()
+        return self.model.with_noise(routing, seeds, 0, x.shape[1], x.shape[2])
 
     @torch.no_grad()
     def sample(self) -> None:
@@ -157,6 +183,7 @@ class SideTrainer(TrainingRun):
         code = torch.zeros(3, dtype=torch.int64, device=self.device)
         tokens = self.model.shared_tokens(self.model.latents(x, code).y_hat, code)
         routing = Routing(self.recipe.path, torch.zeros(1, device=self.device), exact=True)
+        routing = self.model.with_noise(routing, range(len(x)), 0, phase.crop, phase.crop)
         rows = [x, self.model.g_s(tokens, code, None), self.model.g_s(tokens, code, routing)]
         folder = self.folder / "samples"
         folder.mkdir(exist_ok=True)
@@ -181,19 +208,72 @@ def side_trainer(
     return trainer
 
 
+def begin_at(trainer: SideTrainer, source: Path) -> None:
+    """Let a side begin as that of another run, or of a model file, whatever weights that one was trained on.
+
+    Raises:
+        CheckpointError: there is no such run or file, or it has no side of this name and shape.
+    """
+    recipe = trainer.recipe
+    wanted = (recipe.path, recipe.shape)
+    found, tensors = _side_run(source) if source.is_dir() else _sides_of_file(source, trainer.side, recipe.path)
+    if wanted not in found:
+        has = ", ".join(f"{path!r} of the shape {shape!r}" for path, shape in found) or "none"
+        raise CheckpointError(f"{source} has no side {wanted[0]!r} of the shape {wanted[1]!r}; it has {has}")
+    try:
+        for side in (trainer.side, trainer.average.module):
+            side.load_state_dict(tensors)
+    except RuntimeError as err:
+        raise CheckpointError(f"{source} has a side of another size: {str(err).splitlines()[-1].strip()}") from err
+
+
+Sides = tuple[tuple[str, str], ...]  # names and shapes
+
+
+def _side_run(run: Path) -> tuple[Sides, dict[str, Tensor]]:
+    """Return which side a run trained, and its averaged weights by their names in ``SideNetwork``."""
+    recipe = _side_recipe(run)
+    return ((recipe.path, recipe.shape),), _averaged(run)
+
+
+def _sides_of_file(file: Path, side: SideNetwork, path: str) -> tuple[Sides, dict[str, Tensor]]:
+    """Return which sides a model file has, and the weights of one by their names in ``SideNetwork``."""
+    model = sides.read(file)
+    own = {key: value for key, value in model.tensors.items() if sides.belongs_to(key, path)}
+    return model.config.sides, side.renamed(own)
+
+
+def _side_recipe(run: Path) -> SideRecipe:
+    try:
+        recipe = recipe_of(run)
+    except OSError as err:
+        raise CheckpointError(f"{run} holds no training run: {err}") from err
+    if not isinstance(recipe, SideRecipe):
+        raise CheckpointError(f"{run} trained a whole model and no side path; give a side's run")
+    return recipe
+
+
+def _averaged(run: Path) -> dict[str, Tensor]:
+    """Return the averaged weights of a side's run, by their names in ``SideNetwork``."""
+    try:
+        state: dict[str, Any] = torch.load(run / "state.pt", map_location="cpu", weights_only=True)
+    except OSError as err:
+        raise CheckpointError(f"{run} was not saved yet: {err}") from err
+    prefix = "module."
+    return {k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)}
+
+
 def export_side(run: Path, start: sides.ModelFile) -> sides.ModelFile:
     """Return the start with the averaged side of a run.
 
     Raises:
         CheckpointError: the run was trained on another model.
     """
-    recipe = SideRecipe.model_validate_json((run / "recipe.json").read_text())
+    recipe = _side_recipe(run)
     base = json.loads((run / START_FILE).read_text())
     if base["base_digest"] != sides.base_digest(start):
         raise CheckpointError(f"{run} was trained on {base['model']}, whose weights are not those of the model given")
     model, _ = model_with_side(start, recipe.path, recipe.shape)
     side = SideNetwork(model, recipe.path)
-    state: dict[str, Any] = torch.load(run / "state.pt", map_location="cpu", weights_only=True)
-    prefix = "module."
-    side.load_state_dict({k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)})
+    side.load_state_dict(_averaged(run))
     return sides.with_side(start, recipe.path, recipe.shape, side.tensors())
