@@ -23,7 +23,7 @@ _EXAMPLES = """\
 examples:
   manypath decode photo.mpa                           writes photo.png beside it
   manypath decode photo.mpa -o machine.png --path classification
-  manypath decode photo.mpa -o between.png --path mse --task-share 0.5
+  manypath decode photo.mpa -o between.png --path segmentation --task-share 0.5
   manypath decode small/ -o again/                    each bitstream below small/, folders kept
   manypath encode - < photo.jpg | manypath decode - > photo.png
   head -c 4000 photo.mpa | manypath decode - --allow-truncated -o rough.png

@@ -8,7 +8,7 @@ from manypath_lab.detector.boxes import OnnxDetector
 from manypath_lab.detector.export import build_graph
 from manypath_lab.detector.weights import load_detector
 from manypath_lab.evaluation.codecs.registry import make_baselines
-from manypath_lab.figures.boxes import best_within
+from manypath_lab.figures.subject import best_within
 from tests.detector.conftest import REFERENCE
 
 

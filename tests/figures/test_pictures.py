@@ -116,6 +116,22 @@ def test_our_fullgrad_is_the_librarys():
     assert np.allclose(ours, theirs, atol=1e-5)
 
 
+def test_details_for_people_are_cut_from_what_each_path_and_the_baseline_made(figure, picture, codec, image):
+    made = figure("people", "--pictures", picture.parent, "--quality", 5, "--side", 48, "--baseline", "jpeg")
+    assert made.size[0] == 1920
+    (one,) = made.facts["pictures"]
+    stream = codec.encode(image, quality=5)
+    assert one["bytes"] == len(stream) >= one["baseline_bytes"]
+    window = one["window"]
+    assert (window["width"], window["height"]) == (48, 48)
+    cut = np.s_[window["top"] : window["top"] + 48, window["left"] : window["left"] + 48]
+    maps = made.maps()
+    assert np.array_equal(maps["grain_original"], image[cut])
+    for path in ("mse", "perceptual"):
+        assert np.array_equal(maps[f"grain_{path}"], codec.decode(stream, path=path)[cut])
+    assert made.facts["columns"] == ["original", "mse", "perceptual", "JPEG"]
+
+
 def test_a_transition_begins_at_the_main_path_and_ends_at_the_tasks(figure, picture, codec, image):
     made = figure("transition", "--picture", picture, "--path", "mse", "--steps", 5, "--quality", 4)
     steps = made.facts["steps"]

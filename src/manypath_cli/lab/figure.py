@@ -30,6 +30,7 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     kinds = parser.add_subparsers(dest="figure", metavar="FIGURE", required=True, title="figures")
     adders: dict[str, Callable[[ArgumentParser], None]] = {
         "paths": _add_paths,
+        "people": _add_people,
         "boxes": _add_boxes,
         "scores": _add_scores,
         "bits": _add_bits,
@@ -75,6 +76,15 @@ def _add_paths(parser: ArgumentParser) -> None:
     parser.set_defaults(func=draw_paths)
 
 
+def _add_people(parser: ArgumentParser) -> None:
+    parser.add_argument("--pictures", required=True, metavar="DIR", help="folder of pictures")
+    parser.add_argument("--limit", type=int, default=12, metavar="N", help="so many, evenly spaced (default: 12)")
+    parser.add_argument("--quality", type=float, default=2.0, metavar="Q", help="1 to 8 (default: 2)")
+    parser.add_argument("--side", type=int, default=160, metavar="PIXELS", help="of a detail, 32 to 512 (default: 160)")
+    parser.add_argument("--baseline", default="avif", metavar="NAME", help="jpeg, webp, jxl or avif (default: avif)")
+    parser.set_defaults(func=draw_people)
+
+
 def _add_boxes(parser: ArgumentParser) -> None:
     _add_picture(parser)
     parser.add_argument(
@@ -82,7 +92,7 @@ def _add_boxes(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="show this path; repeat it (default: perceptual and detection)",
+        help="show this path; repeat it (default: mse, the main path, and detection)",
     )
     parser.add_argument(
         "--baseline", default="jpeg", metavar="NAME", help="jpeg, webp, jxl or avif (default: %(default)s)"
@@ -164,6 +174,33 @@ def draw_paths(args: Namespace) -> int:
         codec, image, name, quality=args.quality, paths=args.path, classifier=classifier, segmenter=segmenter
     )
     return _say(paths.write(data, output))
+
+
+def draw_people(args: Namespace) -> int:
+    """Draw details of several pictures: original, main path, path for people, baseline of the same bytes.
+
+    Raises:
+        ManypathError: the folder, a picture, the model, the quality or the baseline cannot be.
+    """
+    from tqdm import tqdm
+
+    from manypath_cli.jobs import find_inputs
+    from manypath_pictures.reader import SUFFIXES
+
+    if args.limit < 1:
+        raise UsageError(f"--limit must be at least 1, got {args.limit}")
+    files = [file for file, _ in find_inputs([args.pictures], SUFFIXES).files]
+    count = min(args.limit, len(files))
+    chosen = [files[number * len(files) // count] for number in range(count)]
+    output = _output(args, files)
+    codec = load_codec(args)
+    from manypath_lab.evaluation.codecs.registry import make_baselines
+    from manypath_lab.figures import people
+
+    (baseline,) = make_baselines([args.baseline])
+    loads = tqdm([(file.stem, _read(file)) for file in chosen], unit="picture", dynamic_ncols=True, disable=None)
+    data = people.compute(codec, loads, quality=args.quality, side=args.side, baseline=baseline)
+    return _say(people.write(data, output))
 
 
 def draw_boxes(args: Namespace) -> int:

@@ -42,6 +42,14 @@ most, the classifier's five likeliest classes and, with --masks, the segmenter's
 """,
         "manypath lab figure paths --picture photo.png --quality 2 --output paths.png",
     ),
+    "people": Words(
+        "details of several pictures, as people would compare them: original, main path, path for people, AVIF",
+        """\
+Details of twelve pictures of a folder, each where our two paths for people differ most: the original, the main path and
+the perceptual path of one stream, and AVIF (or another baseline) of no more bytes.
+""",
+        "manypath lab figure people --pictures cid22-val --quality 2 --output people.png",
+    ),
     "boxes": Words(
         "what a detector finds in the original, on our paths and in a JPEG of the same bytes",
         """\

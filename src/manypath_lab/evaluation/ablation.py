@@ -17,7 +17,6 @@ from manypath.codec import Codec
 from manypath.multipath.blocks import Block, Group
 from manypath.multipath.layers import PathMLP
 from manypath.multipath.routing import LOW, Predictor
-from manypath.paths import DecodePath
 from manypath_lab.evaluation.codecs.ours import OurSource, weights_version
 
 FULL = "full"
@@ -99,9 +98,7 @@ def sources(model: str, qualities: Sequence[float], device: str = "cpu") -> list
     variants = []
     for variant in VARIANTS:
         codec = make_codec(model, variant, device)
-        source = OurSource(
-            codec, [(DecodePath.PERCEPTUAL.value, 1.0)], version=weights_version(model, codec), qualities=qualities
-        )
+        source = OurSource(codec, [(codec.main_path, 1.0)], version=weights_version(model, codec), qualities=qualities)
         source.lines = (source.lines[0]._replace(name=variant.name, label=variant.label),)
         variants.append(source)
     return variants

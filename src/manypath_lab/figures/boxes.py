@@ -15,7 +15,7 @@ from manypath_lab.detector.boxes import Boxes
 from manypath_lab.evaluation.judges.fidelity import psnr
 from manypath_lab.figures.columns import GAP, HEADING, colours_of, column, column_width, draw_heading, in_bytes
 from manypath_lab.figures.sheet import BODY, INK, SMALL, TOP, Sheet, Spot, height_of, write_json, write_maps
-from manypath_lab.figures.subject import Subject, encode, served_paths, views
+from manypath_lab.figures.subject import Subject, best_within, encode, served_paths, views
 
 if TYPE_CHECKING:
     from manypath.codec import Codec
@@ -77,7 +77,7 @@ def compute(
         RequestError: the picture, quality or path cannot be.
     """
     subject = encode(codec, image, name, quality)
-    chosen = served_paths(codec, paths or ("perceptual", "detection"))
+    chosen = served_paths(codec, paths or ("mse", "detection"))
     made = [(view.path, view.image, len(subject.stream)) for view in views(codec, subject, [(p, 1.0) for p in chosen])]
     rival = best_within(baseline, image, len(subject.stream))
     if rival is not None:
@@ -88,20 +88,6 @@ def compute(
         for own, pixels, size in made
     ]
     return BoxesData(subject, shown, names)
-
-
-def best_within(baseline: Baseline, image: Pixels, most: int) -> tuple[bytes, int] | None:
-    """Return the baseline's best file of at most ``most`` bytes, and its quality; None where there is none."""
-    best = None
-    low, high = 1, 100
-    while low <= high:
-        quality = (low + high) // 2
-        data = baseline.encode(image, quality)
-        if len(data) <= most:
-            best, low = (data, quality), quality + 1
-        else:
-            high = quality - 1
-    return best
 
 
 def draw(data: BoxesData) -> Sheet:

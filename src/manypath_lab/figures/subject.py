@@ -14,6 +14,7 @@ from manypath_lab.figures.sheet import Map
 
 if TYPE_CHECKING:
     from manypath.codec import Codec
+    from manypath_lab.evaluation.codecs.codec import Baseline
 
 
 class Subject(NamedTuple):
@@ -119,6 +120,20 @@ def side_paths(codec: Codec, names: Sequence[str] = ()) -> list[str]:
     return [path for path in served_paths(codec, names) if path in codec.sides]
 
 
+def best_within(baseline: Baseline, image: Pixels, most: int) -> tuple[bytes, int] | None:
+    """Return the baseline's best file of at most ``most`` bytes, and its quality; None where there is none."""
+    best = None
+    low, high = 1, 100
+    while low <= high:
+        quality = (low + high) // 2
+        data = baseline.encode(image, quality)
+        if len(data) <= most:
+            best, low = (data, quality), quality + 1
+        else:
+            high = quality - 1
+    return best
+
+
 class Window(NamedTuple):
     """A rectangle of a picture, in pixels."""
 
@@ -132,13 +147,16 @@ class Window(NamedTuple):
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-def telling_window(original: Pixels, others: Sequence[Pixels], share: float = 0.28) -> Window:
+def telling_window(
+    original: Pixels, others: Sequence[Pixels], share: float = 0.28, square: int | None = None
+) -> Window:
     """Return the part of a picture where the reconstructions differ most from one another.
 
     One reconstruction alone is compared with the original. The window has the picture's shape and ``share`` of its
-    sides; it lies on a grid of a quarter of itself.
+    sides, or is a square of so many pixels; it lies on a grid of a quarter of itself.
     """
-    height, width = (max(8, min(side, round(side * share))) for side in original.shape[:2])
+    sides = ((square or round(side * share), side) for side in original.shape[:2])
+    height, width = (max(8, min(wanted, side)) for wanted, side in sides)
     height, width = min(height, original.shape[0]), min(width, original.shape[1])
     stack = np.stack([image.astype(np.float32) for image in (others if len(others) > 1 else [original, *others])])
     spread = np.square(stack - stack.mean(0)).sum((0, 3)).astype(np.float64)  # [H, W]

@@ -109,7 +109,10 @@ def parts(model: Network, paths: tuple[str, ...], predictors: bool = False) -> l
         return model.walk(features[0], code, visit)
 
     def paint(path: str, share: float) -> object:
-        routing = None if path == MAIN else Routing(path, torch.tensor([share]), exact=True)
+        routing = None
+        if path != MAIN:
+            routing = Routing(path, torch.tensor([share]), exact=True)
+            routing = model.with_noise(routing, [0], 0, HEIGHT, WIDTH)
         return model.g_s(model.g_s.shared(latents, code), code, routing, trace())
 
     def side(path: str) -> int:

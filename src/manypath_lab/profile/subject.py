@@ -89,7 +89,7 @@ class Ours(Subject):
     def decode(self) -> dict[str, float]:
         """Decode on the main path."""
         timings = StageTimings()
-        self._codec.decode(self._stream, timings=timings)
+        self._codec.decode(self._stream, path=self._codec.main_path, timings=timings)
         return timings.seconds
 
     def decode_paths(self) -> dict[str, float]:

@@ -73,7 +73,7 @@ class OurSource:
 
 def served_paths(codec: Codec) -> list[str]:
     """Return the model's paths: the main path, the well-known ones it has weights for, then its owner's by name."""
-    known = [path.value for path in DecodePath if codec.serves(path)]
+    known = [path.value for path in DecodePath if path.value in codec.trained_paths]
     return known + sorted(codec.trained_paths - set(known))
 
 

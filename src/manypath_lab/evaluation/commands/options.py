@@ -42,8 +42,8 @@ def add_measurement(
         "--judge",
         action="append",
         metavar="NAME",
-        help="who judges instead of the set's own: psnr, ms-ssim, texture, perceptual, perceptual-lite2, lite0, "
-        "lite1, lite2, segmenter[=FILE], detector[=FILE]; repeat it for several",
+        help="who judges instead of the set's own: psnr, ms-ssim, texture, perceptual, perceptual-lite2, "
+        "wasserstein-lite2, lite0, lite1, lite2, segmenter[=FILE], detector[=FILE]; repeat it for several",
     )
     return parser
 
@@ -131,7 +131,7 @@ def read_requests(texts: Sequence[str] | None, codec: Codec) -> list[tuple[str, 
         try:
             requests.append((check_path(name, codec.sides), float(share) if equals else 1.0))
         except ValueError as err:
-            raise RequestError(f"--path takes NAME or NAME=SHARE, such as mse=0.5; got {text!r}") from err
+            raise RequestError(f"--path takes NAME or NAME=SHARE, such as segmentation=0.5; got {text!r}") from err
     return requests
 
 

@@ -1,4 +1,4 @@
-"""Distance of deep features, which the eye's opinion follows closer than the squared error."""
+"""Distances of deep features, which the eye's opinion follows closer than the squared error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from manypath_lab.evaluation.pictures import Pixels
 from manypath_lab.evaluation.sets import Case
 from manypath_lab.training.features import EfficientNetFeatures
 from manypath_lab.training.losses import PerceptualTerm
+from manypath_lab.training.wasserstein import LITE_DEVIATION, WassersteinTerm
 
+_LOG2_SIGMA = 2.0  # of the Wasserstein distortion's windows, pixels
 _STRIDE = 32  # pixels: the deepest features need whole positions
 
 
@@ -59,6 +61,43 @@ class PerceptualJudge:
         if image is original:
             return 0.0
         return float(self._term(_centre(image), _centre(original))[0])
+
+
+class WassersteinJudge:
+    """Wasserstein distortion of a network's maps, within windows of a deviation of 4 pixels: texture may lie elsewhere.
+
+    Args:
+        network: whose features: ``lite0``, which the path for people is trained with, or ``lite1``, ``lite2``.
+    """
+
+    def __init__(self, network: str = "lite2") -> None:
+        self.name = f"wasserstein-{network}"
+        self.label = f"statistics of EfficientNet-{network.capitalize()}'s features"
+        self.version = f"wasserstein {network} {_LOG2_SIGMA:g} 1"
+        self.measures = (
+            Measure(
+                *(self.name, "Wasserstein distortion", slice(0, 2), mean),
+                digits=4,
+                lower=True,
+                decibels=perceptual_db,
+                axis="texture's likeness (dB, −10 log₁₀ of the Wasserstein distortion)",
+            ),
+        )
+        self._term = WassersteinTerm(EfficientNetFeatures(network), LITE_DEVIATION)
+
+    def question(self, case: Case) -> str:
+        """Nothing: the original is the case's picture."""
+        return ""
+
+    @torch.inference_mode()
+    def examine(self, cases: Sequence[Case], images: Sequence[Pixels]) -> list[Record]:
+        """Return (distortion, 1) of each image."""
+        pairs = zip(cases, images, strict=True)
+        return [counted(self._distance(case.picture.pixels, image)) for case, image in pairs]
+
+    def _distance(self, original: Pixels, image: Pixels) -> float:
+        sigma = torch.tensor([_LOG2_SIGMA])
+        return float(self._term(_centre(image), _centre(original), sigma, faded=False)[0])
 
 
 def _centre(image: Pixels) -> torch.Tensor:

@@ -18,6 +18,12 @@ def _perceptual(network: str) -> Judge:
     return PerceptualJudge(network)
 
 
+def _wasserstein(network: str) -> Judge:
+    from manypath_lab.evaluation.judges.perceptual import WassersteinJudge
+
+    return WassersteinJudge(network)
+
+
 def _classifier(network: str) -> Judge:
     from manypath_lab.evaluation.judges.top1 import ClassifierJudge
 
@@ -53,6 +59,7 @@ _MAKERS: dict[str, Callable[..., Judge]] = {
     "texture": _texture,
     "perceptual": functools.partial(_perceptual, "lite0"),
     **{f"perceptual-{name}": functools.partial(_perceptual, name) for name in NETWORKS if name != "lite0"},
+    **{f"wasserstein-{name}": functools.partial(_wasserstein, name) for name in NETWORKS},
     **{name: functools.partial(_classifier, name) for name in NETWORKS},
     "segmenter": _segmenter,
     "detector": _detector,
