@@ -269,8 +269,9 @@ def _options(max_message_bytes: int, max_request_bytes: int) -> list[tuple[str, 
         # clients come back through the balancer now and then, and find new servers
         ("grpc.max_connection_age_ms", 300_000),
         ("grpc.max_connection_age_grace_ms", 30_000),
-        # clients ping every 60 s, see client.py
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
+        # Any number of pings: clients also send them to measure the connection, as often as they see fit while a large
+        # answer that we wrote long ago crawls over a slow link; by default the third one ends the connection.
+        ("grpc.http2.max_ping_strikes", 0),
         ("grpc.keepalive_permit_without_calls", 1),
         # two servers on one port would share calls in silence
         ("grpc.so_reuseport", 0),
