@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,6 +26,7 @@ _OPEN_SECONDS = 30.0  # a receiver that says nothing for so long after StreamOpe
 _SILENT_HEARTBEATS = 3
 _LEAST_HEARTBEAT_SECONDS = 0.05
 _SPOOL_TROUBLE_SECONDS = 1.0
+_MOST_ANSWERED = 10_000  # frames of which is remembered that their answer came: it may come again with the next stream
 
 
 class SenderState(StrEnum):
@@ -86,7 +88,8 @@ class Sender:
         connect: opens a new channel; each stream has its own, so that no back-off of an old one delays it.
         wire: which call is spoken.
         options: how it behaves.
-        on_answer: called with what became of a frame, before the frame leaves the spool.
+        on_answer: called once with what became of a frame, before the frame leaves the spool; of an encoder, later once
+            more with the decoder's answer.
         on_refusal: called with a refusal for good, before the frame moves to the dead letters.
 
     Attributes:
@@ -120,6 +123,7 @@ class Sender:
         self._outbox: Outbox | None = None
         self._on_way: dict[int, _OnItsWay] = {}
         self._bytes_on_way = 0
+        self._answered: OrderedDict[tuple[int, bool], None] = OrderedDict()
 
     @property
     def live_after(self) -> int | None:
@@ -289,10 +293,20 @@ class Sender:
             kind = message.WhichOneof("message")
             if kind == "acknowledgement":
                 await self._take_acknowledgement(message.acknowledgement, window)
-            elif kind == "answer" and self._on_answer is not None:
-                await self._on_answer(message.answer)
+            elif kind == "answer":
+                await self._take_answer(message.answer)
             elif kind == "refusal":
                 await self._take_refusal(message.refusal)
+
+    async def _take_answer(self, answer: pb.FrameAnswer) -> None:
+        key = (answer.sequence, answer.HasField("analyzed"))
+        if key in self._answered:  # the stream before this one ended after it and before its frame was settled
+            return
+        self._answered[key] = None
+        if len(self._answered) > _MOST_ANSWERED:
+            self._answered.popitem(last=False)
+        if self._on_answer is not None:
+            await self._on_answer(answer)
 
     async def _take_acknowledgement(self, received: pb.StreamAcknowledgement, window: DelayWindow) -> None:
         now = time.monotonic()

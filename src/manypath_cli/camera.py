@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -223,7 +222,7 @@ async def _run(
 
         async def on_answer(answer: pb.FrameAnswer) -> None:
             if write is not None and answer.HasField("analyzed"):
-                write(_as_line(answer))
+                write(client.spool.session, answer)
 
         client = CameraClient(
             folder,
@@ -300,24 +299,18 @@ async def _follow(args: argparse.Namespace, client: CameraClient, watched: Watch
         await asyncio.to_thread(client.apply, configuration)
 
 
-def _answer_writer(file: str | None, ends: ExitStack) -> Callable[[str], None] | None:
+def _answer_writer(file: str | None, ends: ExitStack) -> Callable[[str, pb.FrameAnswer], None] | None:
+    """Return what takes a session and an answer to one of its frames.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
+    from manypath_camera.answer_log import AnswerLog, as_line
+
     if file is None:
         return None
     if file == "-":
-        return lambda line: print(line, flush=True)
-    opened = ends.enter_context(open(file, "a", encoding="utf-8"))  # noqa: PTH123, SIM115  (the stack closes it)
-
-    def write(line: str) -> None:
-        opened.write(line + "\n")
-        opened.flush()
-
-    return write
-
-
-def _as_line(answer: pb.FrameAnswer) -> str:
-    from google.protobuf.json_format import MessageToDict
-
-    from manypath_api.v1 import codec_pb2
-
-    results = MessageToDict(codec_pb2.AnalyzeResponse(results=answer.analyzed.results)).get("results", [])
-    return json.dumps({"sequence": answer.sequence, "camera": answer.camera, "results": results})
+        return lambda session, answer: print(as_line(session, answer), flush=True)
+    log = AnswerLog(Path(file))
+    ends.callback(log.close)
+    return log.write

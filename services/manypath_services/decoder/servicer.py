@@ -33,7 +33,8 @@ from manypath_services.decoder.settings import DecoderSettings
 from manypath_services.decoder.stream import AnalyzedFrames
 from manypath_services.decoder.work import Decoded, Order, Wanted, batch_key, decode_together
 from manypath_services.decoder.workers import Answer, Workers
-from manypath_services.streams.receiver import Receiver, Window
+from manypath_services.streams.receiver import Receiver
+from manypath_services.streams.taker import Window
 
 Image = npt.NDArray[np.uint8]
 _Context = grpc.aio.ServicerContext[Any, Any]

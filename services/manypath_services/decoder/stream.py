@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, cast
 
 import grpc
@@ -54,6 +54,9 @@ class AnalyzedFrames:
 
     def listen(self, session: str, tell: Callable[[pb.FrameAnswer], None]) -> None:
         """See ``FrameTaker``: every answer is there when its frame is delivered."""
+
+    def leave(self, session: str, tell: Callable[[pb.FrameAnswer], None], untold: Iterable[pb.FrameAnswer]) -> None:
+        """See ``FrameTaker``."""
 
     async def received(self, opened: pb.StreamOpen) -> SequenceSet:
         """See ``FrameTaker``."""

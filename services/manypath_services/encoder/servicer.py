@@ -26,7 +26,8 @@ from manypath_services.encoder.settings import EncoderSettings
 from manypath_services.encoder.stream import EncodedFrames
 from manypath_services.encoder.uplink import Uplink
 from manypath_services.encoder.work import Encoded, Order, batch_key, encode_together
-from manypath_services.streams.receiver import Receiver, Window
+from manypath_services.streams.receiver import Receiver
+from manypath_services.streams.taker import Window
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 # one picture is encoded at a time; the next one's bytes should be here by then

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, cast
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, cast
 
 import grpc
 
@@ -26,21 +26,16 @@ from manypath_services.common.entry import StartError
 from manypath_services.common.errors import OverloadedError, UnsupportedError
 from manypath_services.encoder.settings import EncoderSettings
 from manypath_services.streams.deadline import FrameDeadline
+from manypath_services.streams.kept_answers import KeptAnswers
 
 _log = logging.getLogger(__name__)
 _Context = grpc.aio.ServicerContext[Any, Any]
 _Encode = Callable[[pb.Picture, pb.Rate, _Context], Awaitable[pb.EncodeResponse]]
-_MOST_WAITING = 4096  # answers of frames that are on their way to the decoder
 _MOST_SESSIONS = 4096
 
 
 class SpoolFullError(OverloadedError):
     """The spool's policy keeps what it has, and refuses what comes."""
-
-
-class _Asker(NamedTuple):
-    session: str
-    sequence: int
 
 
 class EncodedFrames:
@@ -68,7 +63,7 @@ class EncodedFrames:
     ) -> None:
         self._settings = settings
         self._encode = encode
-        self._askers: OrderedDict[int, _Asker] = OrderedDict()
+        self._late = KeptAnswers()  # of clients that are away: a restart of the edge takes minutes
         self._answers: dict[str, Callable[[pb.FrameAnswer], None]] = {}
         self._memory: OrderedDict[str, SequenceSet] = OrderedDict()
         self._spool: Spool | None = None
@@ -90,9 +85,7 @@ class EncodedFrames:
         options = SenderOptions(
             backlog_share=settings.backlog_share, bits_per_second=settings.uplink_bits_per_second or None
         )
-        self._sender = Sender(
-            self._spool, connect, BitstreamsToDecoder(), options, on_answer=self._pass_on, on_refusal=self._pass_refusal
-        )
+        self._sender = Sender(self._spool, connect, BitstreamsToDecoder(), options, on_answer=self._pass_on)
         metrics.registry.register(SpoolCollector(self._spool, self._sender))
 
     @property
@@ -114,8 +107,17 @@ class EncodedFrames:
             await asyncio.to_thread(self._spool.close)
 
     def listen(self, session: str, tell: Callable[[pb.FrameAnswer], None]) -> None:
-        """Have the decoder's answers to a session's frames told, as long as its stream lasts."""
+        """Have the decoder's answers to a session's frames told, first those that came while nobody listened."""
         self._answers[session] = tell
+        for answer in self._late.take(session):
+            tell(answer)
+
+    def leave(self, session: str, tell: Callable[[pb.FrameAnswer], None], untold: Iterable[pb.FrameAnswer]) -> None:
+        """Keep what comes for a session from now on, and what its stream did not pass on, until it is back."""
+        if self._answers.get(session) == tell:
+            del self._answers[session]
+        for answer in untold:
+            self._pass(session, answer)
 
     async def received(self, opened: pb.StreamOpen) -> SequenceSet:
         """See ``FrameTaker``.
@@ -172,10 +174,6 @@ class EncodedFrames:
         put = await asyncio.to_thread(self._spool.put, header.camera, captured_at, stored.SerializeToString(), origin)
         if put.dropped is not None:
             raise SpoolFullError(f"the spool is full ({put.dropped}) and keeps what it has", pushback_seconds=5.0)
-        if put.sequence is not None and frame.wishes.answer:
-            self._askers[put.sequence] = _Asker(opened.session, header.sequence)
-            while len(self._askers) > _MOST_WAITING:
-                self._askers.popitem(last=False)
         if self._sender is not None:
             self._sender.wake()
         if not opened.return_bitstream:
@@ -198,11 +196,19 @@ class EncodedFrames:
         return known
 
     async def _pass_on(self, answer: pb.FrameAnswer) -> None:
-        """Bring the decoder's answer to the camera's client, as long as it is there; the sinks have it in any case."""
-        asker = self._askers.pop(answer.sequence, None)
-        tell = self._answers.get(asker.session) if asker is not None else None
-        if asker is not None and tell is not None:
-            tell(pb.FrameAnswer(sequence=asker.sequence, camera=answer.camera, analyzed=answer.analyzed))
+        """Bring the decoder's answer to the camera's client; the sinks have it in any case.
 
-    async def _pass_refusal(self, refusal: pb.FrameRefusal) -> None:
-        self._askers.pop(refusal.sequence, None)
+        The answer itself says whose it is: this process may have been started after the frame was sent.
+        """
+        origin = answer.origin
+        told = pb.FrameAnswer(
+            sequence=origin.sequence, camera=answer.camera, analyzed=answer.analyzed, time=answer.time
+        )
+        self._pass(origin.session, told)
+
+    def _pass(self, session: str, answer: pb.FrameAnswer) -> None:
+        tell = self._answers.get(session)
+        if tell is not None:
+            tell(answer)
+        else:
+            self._late.keep(session, answer)

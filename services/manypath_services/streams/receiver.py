@@ -6,10 +6,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import grpc
 from prometheus_client import Counter
@@ -22,10 +21,10 @@ from manypath_services.common.boundary import stopping
 from manypath_services.common.errors import MessageError, OverloadedError, ServiceError, StoppingError
 from manypath_services.common.metrics import ServiceMetrics
 from manypath_services.common.status import Codes, Status, status_of
+from manypath_services.streams.kept_answers import KeptAnswers
 from manypath_services.streams.messages import check_header, check_open
+from manypath_services.streams.taker import FrameTaker, Window
 
-Frame_contra = TypeVar("Frame_contra", pb.PictureFrame, pb.BitstreamFrame, contravariant=True)
-Prepared = TypeVar("Prepared")
 Response = TypeVar("Response", pb.EncodeStreamResponse, pb.AnalyzeStreamResponse)
 
 _log = logging.getLogger(__name__)
@@ -47,54 +46,6 @@ class SupersededError(ServiceError):
     """The same session was opened anew on another stream."""
 
     code = grpc.StatusCode.ABORTED
-
-
-class FrameTaker(Protocol[Frame_contra, Prepared]):
-    """What a receiver does with frames."""
-
-    def listen(self, session: str, tell: Callable[[pb.FrameAnswer], None]) -> None:
-        """Know how to tell a session's stream an answer that comes later; optional."""
-
-    async def received(self, opened: pb.StreamOpen) -> SequenceSet:
-        """Return which frames of a session are safe here; a set of the caller's own.
-
-        Raises:
-            Exception: no frame of this session can be taken; the stream ends, and its sender keeps what it has.
-        """
-
-    async def prepare(self, opened: pb.StreamOpen, frame: Frame_contra) -> Prepared:
-        """Do the work that may run beside that of other frames.
-
-        Raises:
-            Exception: the frame is refused.
-        """
-
-    async def deliver(self, opened: pb.StreamOpen, frame: Frame_contra, prepared: Prepared) -> pb.FrameAnswer | None:
-        """Make the frame safe, in order of arrival; it runs to its end even where the stream does not.
-
-        Raises:
-            Exception: the frame is refused.
-        """
-
-    async def give_up(self, opened: pb.StreamOpen, header: pb.FrameHeader) -> None:
-        """Remember that a frame was refused for good."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """What may be on its way at once.
-
-    Attributes:
-        frames: not yet acknowledged.
-        bytes: of their messages.
-        at_once: frames that are prepared side by side.
-        heartbeat_seconds: of silence, after which either side says that it is there.
-    """
-
-    frames: int = 32
-    bytes: int = 32 * 2**20
-    at_once: int = 4
-    heartbeat_seconds: float = 20.0
 
 
 class Receiver(Generic[Response]):
@@ -128,6 +79,7 @@ class Receiver(Generic[Response]):
         self.response: Any = response
         self.window = window
         self.codes = codes
+        self.answers = KeptAnswers()  # of frames that their sender has not settled
         self._streams: dict[str, _Stream] = {}
 
     async def serve(self, requests: AsyncIterator[Any]) -> AsyncGenerator[Response, None]:
@@ -143,11 +95,13 @@ class Receiver(Generic[Response]):
         await self._take_over(opened.session, stream)
         try:
             seen = await self.taker.received(opened)
+            self.answers.settle(opened.session, opened.settled)
             self.taker.listen(opened.session, stream.tell)
             async with aclosing(stream.run(requests, seen)) as messages:
                 async for message in messages:
                     yield message
         finally:
+            self.taker.leave(opened.session, stream.tell, stream.untold())
             if self._streams.get(opened.session) is stream:
                 del self._streams[opened.session]
 
@@ -172,6 +126,7 @@ class _Stream:
         self._turn: asyncio.Event | None = None  # set when the frame before the next one is delivered
         self._at_once = asyncio.Semaphore(receiver.window.at_once)
         self._messages: deque[Any] = deque()
+        self._late: deque[Any] = deque()  # answers of frames that were acknowledged long ago
         self._acknowledge = False
         self._changed = asyncio.Event()
         self._superseded = False
@@ -188,9 +143,13 @@ class _Stream:
 
     def tell(self, answer: pb.FrameAnswer) -> None:
         """Send an answer that came later; too many for a slow reader are left out."""
-        if len(self._messages) < _ANSWERS_WAITING:
-            self._messages.append(self._receiver.response(answer=answer))
+        if len(self._late) < _ANSWERS_WAITING:
+            self._late.append(answer)
             self._changed.set()
+
+    def untold(self) -> list[pb.FrameAnswer]:
+        """Return the answers that came later and were not sent."""
+        return list(self._late)
 
     async def _halt(self) -> None:
         tasks = [*self._working.values(), *([self._pumping] if self._pumping else [])]
@@ -210,6 +169,8 @@ class _Stream:
                 heartbeat_seconds=window.heartbeat_seconds,
             )
         )
+        for answer in self._receiver.answers.of(self._opened.session):  # the last stream may have ended under it
+            yield response(answer=answer)
         pump = self._pumping = asyncio.create_task(self._pump(requests))
         pump.add_done_callback(lambda _: self._changed.set())
         stopping_watch = asyncio.create_task(self._stopping.wait())
@@ -241,6 +202,8 @@ class _Stream:
         """Return the next message; an acknowledgement covers what came before it, answers first."""
         if self._messages:
             return self._messages.popleft()
+        if self._late:
+            return self._receiver.response(answer=self._late.popleft())
         if self._acknowledge:
             self._acknowledge = False
             return self._receiver.response(acknowledgement=self._received())
@@ -276,6 +239,7 @@ class _Stream:
             self._seen.settle(upto)
         except SequenceError as err:
             raise MessageError(str(err)) from err
+        self._receiver.answers.settle(self._opened.session, upto)
 
     def _begin(self, frame: Any) -> None:
         header = frame.header
@@ -302,7 +266,7 @@ class _Stream:
             if before is not None:
                 await before.wait()
             # a frame that a sink has must also be remembered: not to be torn apart by the stream's end
-            answer = await _to_its_end(self._receiver.taker.deliver(self._opened, frame, prepared))
+            answer = await _to_its_end(self._deliver(frame, prepared))
         except asyncio.CancelledError:
             raise
         except Exception as err:  # noqa: BLE001  (the boundary of a frame: it is refused, the stream goes on)
@@ -311,7 +275,6 @@ class _Stream:
         else:
             self._failures.pop(sequence, None)
             if answer is not None:
-                answer.sequence, answer.camera = sequence, frame.header.camera
                 self._messages.append(self._receiver.response(answer=answer))
             self._seen.add(sequence)
             self._receiver.counts.labels("taken").inc()
@@ -321,6 +284,14 @@ class _Stream:
             turn.set()
             self._working.pop(sequence, None)
             self._changed.set()
+
+    async def _deliver(self, frame: Any, prepared: Any) -> pb.FrameAnswer | None:
+        """Make a frame safe; its answer is kept until the sender has settled it."""
+        answer = await self._receiver.taker.deliver(self._opened, frame, prepared)
+        if answer is not None:
+            _address(answer, frame.header)
+            self._receiver.answers.keep(self._opened.session, answer)
+        return answer
 
     async def _refuse(self, frame: Any, err: Exception) -> None:
         sequence = frame.header.sequence
@@ -354,6 +325,14 @@ class _Stream:
     def _tell_acknowledgement(self) -> None:
         self._acknowledge = True
         self._changed.set()
+
+
+def _address(answer: pb.FrameAnswer, header: pb.FrameHeader) -> None:
+    """Say whose answer it is."""
+    answer.sequence, answer.camera = header.sequence, header.camera
+    answer.time.CopyFrom(header.time)
+    if header.HasField("origin"):
+        answer.origin.CopyFrom(header.origin)
 
 
 async def _opening(requests: AsyncIterator[Any], patience_seconds: float) -> pb.StreamOpen:

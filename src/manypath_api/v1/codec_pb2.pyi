@@ -584,16 +584,20 @@ class BitstreamFrame(_message.Message):
     def __init__(self, header: _Optional[_Union[FrameHeader, _Mapping]] = ..., bitstream: _Optional[bytes] = ..., wishes: _Optional[_Union[FrameWishes, _Mapping]] = ...) -> None: ...
 
 class FrameAnswer(_message.Message):
-    __slots__ = ("sequence", "camera", "encoded", "analyzed")
+    __slots__ = ("sequence", "camera", "encoded", "analyzed", "time", "origin")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     CAMERA_FIELD_NUMBER: _ClassVar[int]
     ENCODED_FIELD_NUMBER: _ClassVar[int]
     ANALYZED_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     camera: str
     encoded: EncodeResponse
     analyzed: AnalyzeResponse
-    def __init__(self, sequence: _Optional[int] = ..., camera: _Optional[str] = ..., encoded: _Optional[_Union[EncodeResponse, _Mapping]] = ..., analyzed: _Optional[_Union[AnalyzeResponse, _Mapping]] = ...) -> None: ...
+    time: FrameTime
+    origin: FrameOrigin
+    def __init__(self, sequence: _Optional[int] = ..., camera: _Optional[str] = ..., encoded: _Optional[_Union[EncodeResponse, _Mapping]] = ..., analyzed: _Optional[_Union[AnalyzeResponse, _Mapping]] = ..., time: _Optional[_Union[FrameTime, _Mapping]] = ..., origin: _Optional[_Union[FrameOrigin, _Mapping]] = ...) -> None: ...
 
 class FrameRefusal(_message.Message):
     __slots__ = ("sequence", "code", "details", "permanent", "retry_after_seconds")
