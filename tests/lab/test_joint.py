@@ -12,9 +12,11 @@ from manypath.errors import CheckpointError, ConfigError
 from manypath_cli.main import main
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.export import blend, export_run, load_average
+from manypath_lab.training.float_weights import save_weights
+from manypath_lab.training.init import initialise
 from manypath_lab.training.joint import JointTrainer
 from manypath_lab.training.qualities import draw_codes
-from manypath_lab.training.recipe import JointRecipe, JointTask, Phase, Recipe, SideLoss, load_recipe
+from manypath_lab.training.recipe import JointRecipe, JointTask, Loss, Phase, Recipe, SideLoss, load_recipe
 from manypath_lab.training.stage1 import Trainer
 from tests.codec.conftest import photo
 
@@ -128,6 +130,32 @@ def test_what_became_of_a_run_is_blended_with_it(main_run: Path, photos: Picture
     assert main(["models", "export", str(tmp_path), "--blend", str(main_run), "-f", "-o", str(file)]) != 0
     with pytest.raises(CheckpointError, match="0 to 1"):
         blend(network, main_run, 1.5)
+
+
+def test_the_decoder_alone_is_finished_on_a_joint_runs_streams(
+    main_run: Path, photos: PictureSet, tmp_path: Path
+) -> None:
+    joint = JointTrainer(RECIPE, photos, tmp_path / "joint")
+    joint.initialise(main_run)
+    joint.run(report_every=3)
+    floats = tmp_path / "floats.safetensors"
+    floats.write_bytes(save_weights(load_average(tmp_path / "joint")[0]))
+    shipped = load_recipe("stage1_finish", preset="tiny", steps=2, batch=2, crop=64)
+    assert isinstance(shipped, Recipe)
+    run = tmp_path / "finish"
+    small = {"warmup": 1, "ema": 0.0, "loss": Loss()}  # crops are too small for MS-SSIM
+    trainer = Trainer(shipped.model_copy(update=small), photos, run)
+    for source in (floats, tmp_path / "joint"):  # its sides stay behind
+        initialise(trainer, source)
+    trainer.run(report_every=1)
+    files = (tmp_path / "joint.safetensors", tmp_path / "finished.safetensors")
+    files[0].write_bytes(export_run(tmp_path / "joint"))
+    files[1].write_bytes(export_run(tmp_path / "joint", (run, 1.0)))
+    before, after = (Codec.load(file) for file in files)
+    stream = before.encode(photo(70, 90, 9), quality=4)
+    assert after.encode(photo(70, 90, 9), quality=4) == stream
+    assert before.decode(stream).tobytes() != after.decode(stream).tobytes()
+    assert after.trained_paths == before.trained_paths
 
 
 def test_plain_steps_have_the_main_models_loss_alone(main_run: Path, photos: PictureSet, tmp_path: Path) -> None:

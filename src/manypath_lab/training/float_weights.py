@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from manypath.errors import CheckpointError
+from manypath.families import read_config
 from manypath_lab.training import sides
 
 if TYPE_CHECKING:
     from manypath_lab.training.stage1 import TrainingNetwork
+
+T = TypeVar("T")
 
 PRIOR = "rate.hyper."  # the hyper-latent's factorised prior, one row a channel and level
 COMPUTED = ("_offset", "_quantized_cdf", "_cdf_length", "scale_table")  # buffers that no training reads
@@ -38,23 +42,36 @@ def save_weights(network: TrainingNetwork) -> bytes:
     return save(tensors, metadata={"config": network.model.config.to_json()})
 
 
+def without_sides(tensors: Mapping[str, T], names: Collection[str]) -> dict[str, T]:
+    """Return a training network's tensors but those of the sides that are named."""
+    return {
+        key: value
+        for key, value in tensors.items()
+        if not any(sides.belongs_to(key.removeprefix("model."), name) for name in names)
+    }
+
+
 def fitted(network: TrainingNetwork, file: Path) -> dict[str, Tensor]:
     """Return the tensors of a file in the shapes of a network.
 
-    The file may lack side paths, which then stay as they are. A prior of one set of tables is given to every level of
-    a network that has one a level.
+    The file may lack side paths, which then stay as they are; those that the network lacks stay behind. A prior of one
+    set of tables is given to every level of a network that has one a level.
 
     Raises:
         CheckpointError: not a safetensors file, or a tensor is missing, left over or of another shape.
     """
     try:
         tensors = load_file(file)
+        with safe_open(file, "pt") as opened:
+            config = (opened.metadata() or {}).get("config")
     except (OSError, SafetensorError) as err:
         raise CheckpointError(f"{file}: not a safetensors file of float weights: {err}") from err
+    if config is not None:
+        tensors = without_sides(tensors, sides.names(read_config(config)) - sides.names(network.model.config))
     expected = {key: value for key, value in network.state_dict().items() if _is_learned(key)}
-    names = [name for name, _ in network.model.config.sides]
+    names = sides.names(network.model.config)
     lacking, unknown = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
-    missing = {key for key in lacking if not any(sides.belongs_to(key.removeprefix("model."), name) for name in names)}
+    missing = without_sides(dict.fromkeys(lacking), names)
     if missing or unknown:
         raise CheckpointError(
             f"{file} does not fit the preset {network.model.config.name!r}: "

@@ -10,7 +10,7 @@ from torch import Tensor
 from manypath.errors import CheckpointError
 from manypath_lab.training import sides
 from manypath_lab.training.export import load_average
-from manypath_lab.training.float_weights import fitted, shipped
+from manypath_lab.training.float_weights import fitted, shipped, without_sides
 from manypath_lab.training.stage1 import Trainer
 
 
@@ -18,7 +18,7 @@ def initialise(trainer: Trainer, source: Path, side_tensors: Mapping[str, Tensor
     """Give a trainer weights to start from; its own sides, if it has any, stay as they are.
 
     Args:
-        trainer: gets them.
+        trainer: gets them; sides that it does not have stay behind.
         source: a main model's run folder, a safetensors file of float weights, or the name of a model whose float
             weights come with the package.
         side_tensors: more, by their names in the trainer's network.
@@ -34,13 +34,10 @@ def initialise(trainer: Trainer, source: Path, side_tensors: Mapping[str, Tensor
 
 def _average_of(run: Path, trainer: Trainer) -> dict[str, Tensor]:
     network, _, _ = load_average(run)
-    ours, theirs = trainer.network.state_dict(), network.state_dict()
-    names = [name for name, _ in trainer.network.model.config.sides]
-    missing = [
-        key
-        for key in ours.keys() - theirs.keys()
-        if not any(sides.belongs_to(key.removeprefix("model."), name) for name in names)
-    ]
+    ours = trainer.network.state_dict()
+    ours_sides, their_sides = (sides.names(one.model.config) for one in (trainer.network, network))
+    theirs = without_sides(network.state_dict(), their_sides - ours_sides)
+    missing = without_sides(dict.fromkeys(ours.keys() - theirs.keys()), ours_sides)
     if missing or any(key not in ours or ours[key].shape != value.shape for key, value in theirs.items()):
         raise CheckpointError(f"{run} was trained with another preset than {trainer.recipe.preset!r}")
     return theirs

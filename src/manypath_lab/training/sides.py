@@ -45,12 +45,16 @@ def belongs_to(tensor: str, side: str) -> bool:
     return tensor.startswith("g_s.") and (f".side_mlps.{side}." in tensor or f".predictors.{side}." in tensor)
 
 
+def names(config: ModelConfig) -> frozenset[str]:
+    """Return the side paths that a model has."""
+    return frozenset(name for name, _ in config.sides)
+
+
 def base_digest(model: ModelFile) -> str:
     """Return the SHA-256 of what sides are trained on: all but the synthesis' sides."""
     total = hashlib.sha256()
-    names = [name for name, _ in model.config.sides]
     for name in sorted(model.tensors):
-        if not any(belongs_to(name, side) for side in names):
+        if not any(belongs_to(name, side) for side in names(model.config)):
             total.update(name.encode())
             total.update(model.tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
