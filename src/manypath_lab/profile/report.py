@@ -161,7 +161,8 @@ def draw(report: Report) -> Figure:
     if timed:
         _bars(axes[1], [(p.model, _spent(p)) for p in timed], "milliseconds per picture")
         axes[1].set_yticklabels([])
-    figure.suptitle(f"{report.setting}\n{report.machine}", fontsize=10, color=_QUIET)
+    title = f"{report.setting}\n{report.machine}" if timed else "counted, on any machine"
+    figure.suptitle(title, fontsize=10, color=_QUIET)
     handles = [axes[0].barh(0, 0, color=_COLOURS[stage]) for stage in ("analysis", "context", "coding", "synthesis")]
     labels = ["analysis", "hyper and context", "coding and the rest", "synthesis"]
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
