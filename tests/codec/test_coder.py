@@ -112,7 +112,8 @@ def test_reading_past_the_end_stays_in_zeros() -> None:
     indexes = np.full(10_000, SCALES - 1, np.uint8)
     escapes = Escapes(bytes(10_000))
     pulled = StripDecoder(ROWS, [b"\xff" * 7 + b"\x7f"], escapes, Checksum(), 10_000).pull(indexes)
-    assert pulled.shape == (10_000,)
+    zeros = [b"\xff" * 7 + b"\x7f" + bytes(40_000)]
+    assert np.array_equal(pulled, StripDecoder(ROWS, zeros, Escapes(bytes(10_000)), Checksum(), 10_000).pull(indexes))
 
 
 @pytest.mark.parametrize("state", [0, 2**31 - 1, 2**63, 2**64 - 1])

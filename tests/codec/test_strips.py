@@ -6,8 +6,10 @@ import pytest
 from manypath import geometry
 from manypath.codec import Codec
 from manypath.edge.transforms import analysis_reach, synthesis_reach
+from manypath.encoding import PictureEncoder
 from manypath.strips import Strip
 from tests.codec.conftest import photo
+from tests.codec.parts import parts
 
 
 def test_strip_by_strip_equals_the_whole(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,13 +34,15 @@ def test_latents_do_not_depend_on_where_a_strip_begins(codec: Codec) -> None:
     """The margin is as wide as the transforms reach, routing windows included."""
     import torch
 
+    made = parts("tiny-random")
+    encoder = PictureEncoder(made.model, made.coder, b"test")
     image = photo(1100, 128)
     code = torch.tensor([100])
     reach = analysis_reach(codec.config)
     strip = Strip(448, 512, 448 - reach, 512 + reach)
     with torch.inference_mode():
-        whole = codec._encoder.analyse([image], Strip(0, 1152, 0, 1152), code)
-        part = codec._encoder.analyse([image], strip, code)
+        whole = encoder.analyse([image], Strip(0, 1152, 0, 1152), code)
+        part = encoder.analyse([image], strip, code)
     assert torch.allclose(whole[:, 28:32], part, atol=1e-4)
     assert strip.start > 0  # the part really did not see the top
     assert analysis_reach(codec.config) % 64 == synthesis_reach(codec.config) % 64 == 0

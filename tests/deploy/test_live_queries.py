@@ -81,7 +81,7 @@ def live(models, tmp_path_factory):  # noqa: F811
         }
         server = ends.enter_context(prometheus(folder, targets))
         traffic(encoder.target, decoder.target)
-        yield Live(server._address, server)
+        yield Live(server.address, server)
 
 
 def traffic(encoder: str, decoder: str) -> None:

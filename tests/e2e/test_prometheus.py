@@ -40,14 +40,14 @@ class Prometheus:
     """Answers of a running server."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
+        self.address = address
 
     def query(self, expression: str) -> dict[tuple[tuple[str, str], ...], float]:
         """Values by labels, as soon as there are any: a scrape that came too late leaves a gap until the next.
 
         The scraper's own labels are left out.
         """
-        url = f"{self._address}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+        url = f"{self.address}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
         until = time.monotonic() + SECONDS
         while not (result := json.loads(fetch(url))["data"]["result"]):
             assert time.monotonic() < until, expression

@@ -21,13 +21,13 @@ from manypath_lab.evaluation.comparison import Comparison, compare
 from manypath_lab.evaluation.equal_accuracy import Ratio
 from manypath_lab.evaluation.judges.fidelity import PsnrJudge, SimilarityJudge
 from manypath_lab.evaluation.judges.judge import Judge
-from manypath_lab.evaluation.plots import _finding, save_plots
-from manypath_lab.evaluation.published import _sets, published
+from manypath_lab.evaluation.plots import save_plots
+from manypath_lab.evaluation.published import published, published_sets
 from manypath_lab.evaluation.run import Run, Track, run
 from manypath_lab.evaluation.sets import open_set
 from tests.evaluation.test_run import BrightnessJudge
 
-(KODAK,) = [content["folder"] for content in _sets() if content["curves"][0]["name"] == "vtm"]
+(KODAK,) = [content["folder"] for content in published_sets() if content["curves"][0]["name"] == "vtm"]
 
 
 def track(name: str, scale: float, judges: tuple[Judge, ...], path: str = "") -> Track:
@@ -150,7 +150,7 @@ def test_plots_are_written_as_png_and_svg_with_the_finding_as_title(tmp_path: pa
     ],
 )
 def test_a_chart_claims_only_what_was_found(
-    photos: pathlib.Path, ratios: list[tuple[str, float, float | None, str]], title: str
+    tmp_path: pathlib.Path, photos: pathlib.Path, ratios: list[tuple[str, float, float | None, str]], title: str
 ) -> None:
     source = OurSource(Codec.load("tiny-random-sides"), [("classification", 1.0)], qualities=[1.0, 8.0])
     found = run(open_set(photos).loads, [source, BaselineSource(Jpeg(), (20, 50))], [BrightnessJudge()])
@@ -160,7 +160,10 @@ def test_a_chart_claims_only_what_was_found(
     verdict, ours = comparison.verdicts[0], found.tracks[0].line.name
     assert verdict.equal is not None
     told = tuple(Ratio(ours, anchor, target, value, 0.0, 1.0, bound) for anchor, target, value, bound in ratios)
-    assert title in _finding(comparison, verdict._replace(equal=verdict.equal._replace(ratios=told)))
+    verdict = verdict._replace(equal=verdict.equal._replace(ratios=told))
+    files = save_plots(comparison._replace(verdicts=(verdict,)), tmp_path)
+    (chart,) = [file for file in files if file.suffix == ".svg"]
+    assert title in chart.read_text()
 
 
 @pytest.mark.parametrize(

@@ -89,10 +89,10 @@ def test_it_learns_to_tell_and_its_gradient_leads_pictures_towards_originals(
     losses = [trainer.step_of_discriminator(made) for _ in range(30)]
     assert losses[-1] < 0.8 * losses[0]
     x_hat = made.x_hat.clone().requires_grad_(True)
-    fooled = generator_loss(trainer._judge_frozen(made._replace(x_hat=x_hat))).mean()
+    fooled = generator_loss(trainer.judge_frozen(made._replace(x_hat=x_hat))).mean()
     (gradient,) = torch.autograd.grad(fooled, x_hat)
     nearer = made._replace(x_hat=x_hat.detach() - 1e-2 * gradient / gradient.norm())
-    assert float(generator_loss(trainer._judge_frozen(nearer)).mean()) < float(fooled.detach())
+    assert float(generator_loss(trainer.judge_frozen(nearer)).mean()) < float(fooled.detach())
 
 
 def test_a_run_starts_from_stage_1_resumes_to_the_step_and_is_exported(

@@ -162,7 +162,7 @@ def test_the_discriminators_step_computes_and_changes_nothing_in_the_codec(photo
     assert not unchanged(trainer.discriminator, judge)
     judge = snapshot(trainer.discriminator)
     weights = [parameter.grad.clone() for parameter in trainer.discriminator.parameters() if parameter.grad is not None]
-    trainer.descend(trainer._judge_frozen(made).mean())
+    trainer.descend(trainer.judge_frozen(made).mean())
     assert unchanged(trainer.discriminator, judge)
     left = [parameter.grad for parameter in trainer.discriminator.parameters() if parameter.grad is not None]
     assert all(torch.equal(one, other) for one, other in zip(weights, left, strict=True))

@@ -46,7 +46,7 @@ def test_a_crop_shows_at_each_pixel_what_its_mask_says() -> None:
     for label, colour in COLOURS.items():
         colours[label] = colour
     for _ in range(20):
-        image, mask = crops._crop(random, crops.scenes[0], 64)
+        image, mask = crops.crop(random, crops.scenes[0], 64)
         known = mask != VOID
         off = np.abs(image - colours[mask]).max(2)
         assert np.mean(off[known] > 2) < 0.12

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from manypath.tinylic import attention
-from manypath.tinylic.attention import _natten, natten_attention, neighbourhood_attention, plan, tiled_attention
+from manypath.tinylic.attention import find_natten, natten_attention, neighbourhood_attention, plan, tiled_attention
 
 
 def one_by_one(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, window: int) -> Tensor:
@@ -87,7 +87,7 @@ def test_natten_gives_what_tiles_give(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU too, where a build of natten is there: slow, so not served, but the same numbers."""
     if not torch.cuda.is_available():  # natten asks for it at import
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (0, 0))
-    functional, refusal = _natten()
+    functional, refusal = find_natten()
     if functional is None:
         pytest.skip(refusal)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -21,6 +21,7 @@ from manypath.testing import random_model
 from manypath.timings import StageTimings
 from manypath.tinylic.context import ContextModel, SliceNetwork, gaussian_bits, scale_table
 from tests.codec.conftest import photo
+from tests.codec.parts import parts
 from tests.tinylic.conftest import code_of
 
 
@@ -44,8 +45,9 @@ def test_a_picture_is_padded_by_repeating_its_border(codec: Codec) -> None:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("quality", [1, 3.7, 8])
-def test_decoding_gives_the_latents_that_the_estimate_gives(codec: Codec, quality: float) -> None:
-    model, code = codec._model, code_of(quality)
+def test_decoding_gives_the_latents_that_the_estimate_gives(quality: float) -> None:
+    _, model, coder = parts("tinylic-tiny-random-sides")
+    code = code_of(quality)
     y = model.g_a(to_tensor(photo(128, 192)), code, model.analysis_routing(code, exact=True))
     gained = (y * model.gain(code)[:, None, None]).flatten(1, 2)
 
@@ -54,8 +56,8 @@ def test_decoding_gives_the_latents_that_the_estimate_gives(codec: Codec, qualit
 
     features = model.h_s(model.h_s.symbols(model.hyper_latent(y, code)), code)
     estimated = model.walk(features, code, visit)
-    chunks = codec._coder.encode(y, code, [Checksum()], StageTimings())
-    decoded = codec._coder.decode(chunks, code, (8, 12), checksums=[Checksum()], timings=StageTimings())
+    chunks = coder.encode(y, code, [Checksum()], StageTimings())
+    decoded = coder.decode(chunks, code, (8, 12), checksums=[Checksum()], timings=StageTimings())
     assert torch.equal(decoded, estimated)
 
 
@@ -68,8 +70,9 @@ def test_a_batch_gives_what_single_pictures_give(codec: Codec) -> None:
 
 
 @torch.inference_mode()
-def test_the_stream_has_the_bytes_that_the_densities_promise(codec: Codec) -> None:
-    model, code, image = codec._model, code_of(1), photo(192, 256)
+def test_the_stream_has_the_bytes_that_the_densities_promise() -> None:
+    codec, model, _ = parts("tinylic-tiny-random-sides")
+    code, image = code_of(1), photo(192, 256)
     assert isinstance(model.context, ContextModel)
     y = model.g_a(to_tensor(image), code, model.analysis_routing(code, exact=True))
     gained = (y * model.gain(code)[:, None, None]).flatten(1, 2)
@@ -112,9 +115,8 @@ def test_a_saved_model_reads_the_streams_of_the_one_in_memory(tmp_path_factory: 
         Codec.load("tiny-random").decode(stream)
 
 
-def _nearest_below_a_boundary(codec: Codec, latents: Tensor, features: Tensor) -> tuple[int, float]:
+def _nearest_below_a_boundary(context: object, latents: Tensor, features: Tensor) -> tuple[int, float]:
     """Return a channel of the last slice and how far below a table entry its scale lies at one position."""
-    context = codec._model.context
     assert isinstance(context, ContextModel)
     flat, table = latents.flatten(1, 2), torch.tensor(scale_table())
     found: list[tuple[float, int]] = []
@@ -133,24 +135,24 @@ def _nearest_below_a_boundary(codec: Codec, latents: Tensor, features: Tensor) -
 
 @torch.inference_mode()
 def test_a_machine_that_rounds_otherwise_is_found_out_and_not_believed() -> None:
-    writer, reader = Codec.load("tinylic-tiny-random"), Codec.load("tinylic-tiny-random")
+    (writer, model, coder), (reader, other, _) = parts("tinylic-tiny-random"), parts("tinylic-tiny-random")
     image = photo(192, 256)
     stream = writer.encode(image)
     assert np.array_equal(reader.decode(stream), writer.decode(stream))
-    model, code = writer._model, code_of(4)
+    code = code_of(4)
     y = model.g_a(to_tensor(image), code, model.analysis_routing(code, exact=True))
     symbols = model.h_s.symbols(model.hyper_latent(y, code))
     features = model.h_s(symbols, code)
-    latents = writer._coder.decode(
-        writer._coder.encode(y, code, [Checksum()], StageTimings()),
+    latents = coder.decode(
+        coder.encode(y, code, [Checksum()], StageTimings()),
         code,
         (12, 16),
         checksums=[Checksum()],
         timings=StageTimings(),
     )
-    channel, gap = _nearest_below_a_boundary(writer, latents, features)
+    channel, gap = _nearest_below_a_boundary(model.context, latents, features)
     assert gap < 1e-3  # one of thousands of scales lies that near to where its table changes
-    network = reader._model.context.slices[3]  # type: ignore[index, union-attr]
+    network = other.context.slices[3]  # type: ignore[index, union-attr]
     assert isinstance(network, SliceNetwork)
     assert network.output.bias is not None
     network.output.bias[channel] += gap + 1e-6

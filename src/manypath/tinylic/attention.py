@@ -147,7 +147,7 @@ def tiled_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, win
 
 
 @functools.cache
-def _natten() -> tuple[ModuleType | None, str]:
+def find_natten() -> tuple[ModuleType | None, str]:
     """Return natten's functions, or None and why not."""
     if not hasattr(torch.cuda, "_device_t"):  # a type that newer versions of PyTorch keep elsewhere, and 0.17 imports
         torch.cuda._device_t = torch.types.Device  # type: ignore[attr-defined]
@@ -166,12 +166,12 @@ def natten_refusal(query: Tensor, window: int) -> str:
         return "natten is used on CUDA devices only: on a CPU the tiles are faster"
     if min(query.shape[1:3]) < window:
         return "natten takes no grid narrower than the window"
-    return _natten()[1]
+    return find_natten()[1]
 
 
 def natten_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, window: int) -> Tensor:
     """Attend by natten's kernels; ``natten_refusal`` must have been empty."""
-    functional, _ = _natten()
+    functional, _ = find_natten()
     assert functional is not None
     scaled = query * query.shape[-1] ** -0.5
     heads_first = [x.permute(0, 3, 1, 2, 4).contiguous() for x in (scaled, key, value)]

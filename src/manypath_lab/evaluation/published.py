@@ -29,13 +29,14 @@ def published(digest: str, measure: str) -> list[Curve]:
             ),
             published=True,
         )
-        for content in _sets()
+        for content in published_sets()
         if content["folder"] == digest
         for entry in content["curves"]
         if key in entry
     ]
 
 
-def _sets() -> list[dict[str, Any]]:
+def published_sets() -> list[dict[str, Any]]:
+    """Return what others measured, by set of pictures: ``folder`` is its digest, ``curves`` are their points."""
     folder = resources.files("manypath_lab.evaluation") / "published_data"
     return [json.loads(file.read_text(encoding="utf-8")) for file in folder.iterdir() if file.name.endswith(".json")]

@@ -104,13 +104,14 @@ class SceneCrops:
         images = np.empty((batch, side, side, 3), dtype=np.uint8)
         masks = np.empty((batch, side, side), dtype=np.int64)
         for number, which in enumerate(random.integers(len(self.scenes), size=batch)):
-            images[number], masks[number] = self._crop(random, self.scenes[which], side)
+            images[number], masks[number] = self.crop(random, self.scenes[which], side)
         x = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255.0)
         return _recolour(random, x), torch.from_numpy(masks)
 
-    def _crop(
+    def crop(
         self, random: np.random.Generator, scene: Scene, side: int
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Return a random square of a scene, uint8 [side, side, 3], and its labels, uint8 [side, side]."""
         height, width = scene.mask.shape
         low, high = np.log(self.scales)
         scale = float(np.exp(random.uniform(low, high)))

@@ -53,7 +53,7 @@ class GanTrainer(Trainer):
         """Take one step of the discriminator and one of the codec."""
         step = self.forward_pass()
         of_discriminator = self.step_of_discriminator(step)
-        of_generator = generator_loss(self._judge_frozen(step))
+        of_generator = generator_loss(self.judge_frozen(step))
         scale = balance(step.code, self.network.model.config.rate_weights, balanced=self.recipe.loss.balanced)
         norm = self.descend((step.loss + self.gan.weight * scale * of_generator).mean())
         decibels = psnr(step.error.detach()).mean()
@@ -71,7 +71,7 @@ class GanTrainer(Trainer):
         self._descend(loss, self.discriminator, self.discriminator_optimizer)
         return float(loss.detach())
 
-    def _judge_frozen(self, step: Pass) -> Tensor:
+    def judge_frozen(self, step: Pass) -> Tensor:
         """Return the logits of a pass's reconstructions, with a gradient to the pictures and to nothing else."""
         self.discriminator.eval().requires_grad_(False)
         with self.products():
