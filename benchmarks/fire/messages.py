@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from benchmarks.fire import inputs
+from benchmarks.fire import inputs, stalls
 from benchmarks.fire.rows import Options, Row, attack
 from benchmarks.fire.watch import cpu_seconds, health_of, memory_mb, metric, peak_memory, threads
 from manypath_api.v1 import codec_pb2 as pb
@@ -30,7 +30,7 @@ def messages(options: Options) -> Row:
     """Send them for some seconds, and look at health meanwhile."""
     ended: Counter[str] = Counter()
     with (
-        ServiceProcess("decoder", {"model": options.model}) as decoder,
+        ServiceProcess("decoder", {"model": options.model}, module=stalls.MODULE) as decoder,
         ServiceProcess("encoder", {"model": options.model, "uplink": "127.0.0.1:9"}) as encoder,
     ):
         for process in (decoder, encoder):
@@ -43,7 +43,8 @@ def messages(options: Options) -> Row:
         with health_of(decoder.target) as quiet:
             time.sleep(options.load_seconds / 2)
         with health_of(decoder.target) as health, peak_memory(decoder.pid) as peak:
-            until = time.monotonic() + options.load_seconds
+            attacked = time.monotonic()
+            until = attacked + options.load_seconds
             longest = 0.0
             while time.monotonic() < until:
                 for process, service, method, tag in plan:
@@ -52,8 +53,10 @@ def messages(options: Options) -> Row:
                         begun = time.monotonic()
                         ended[inputs.ending(call, inputs.empty_parts(tag, _MESSAGE), timeout=60)[0]] += 1
                         longest = max(longest, time.monotonic() - begun)
+        stall_ms = 1000 * stalls.longest_stall(decoder.log, attacked)
     met = set(ended) == {"INVALID_ARGUMENT"} and health[0].p99_ms < 50
     told = f"{dict(ended)}, longest {longest:.2f} s, {health[0]} (without attack p99 {quiet[0].p99_ms:.0f} ms)"
+    told += f", the loop's longest callback {stall_ms:.0f} ms of processor time"
     return Row(f"{told}, decoder at most {peak[0]:.0f} MiB", met)
 
 

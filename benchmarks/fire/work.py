@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import grpc
 from benchmarks.fire import inputs
 from benchmarks.fire.clients import Served, closed_loop
 from benchmarks.fire.rows import Options, Row, attack
-from benchmarks.fire.watch import memory_mb, metric, peak_memory, wait_for
+from benchmarks.fire.watch import cpu_seconds, memory_mb, metric, peak_memory, wait_for
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_cli.service_process import ServiceProcess
@@ -149,12 +149,14 @@ def overload(options: Options) -> Row:
     """Measure each in turn."""
     with ServiceProcess("encoder", {"model": options.model}) as encoder:
         encoder.wait_ready()
-        rates = _rates(encoder, (1, 16, 64, 128), 256, options.load_seconds)
+        used: dict[int, float] = {}
+        rates = _rates(encoder, (1, 16, 64, 128), 256, options.load_seconds, used)
         shed = metric(encoder.metrics_url, "manypath_requests_shed_total", reason="queue_full")
     peak = max(served.answered for served in rates.values())
     met = all(rates[clients].answered >= 0.8 * peak for clients in (64, 128))
     shown = ", ".join(
-        f"{clients}: {served.answered / served.seconds:.1f}/s ({served.failed} errors)"
+        f"{clients}: {served.answered / served.seconds:.1f}/s ({served.failed} errors, "
+        f"{1000 * used[clients] / max(served.answered, 1):.1f} ms of processor an answer)"
         for clients, served in rates.items()
     )
     return Row(f"{shown}; {shed:.0f} refused with a pushback", met)
@@ -178,9 +180,15 @@ def batching(options: Options) -> Row:
     return Row(told, together >= 1.4 * alone)
 
 
-def _rates(encoder: ServiceProcess, clients: Sequence[int], side: int, seconds: float) -> dict[int, Served]:
+def _rates(
+    encoder: ServiceProcess, clients: Sequence[int], side: int, seconds: float, used: dict[int, float] | None = None
+) -> dict[int, Served]:
+    """Return what so many clients got; ``used`` then has the encoder's processor seconds, whatever else ran here."""
     closed_loop(encoder.target, clients=1, side=side, seconds=1)  # the first ones are slow
-    measure: Callable[[int], Served] = lambda number: closed_loop(  # noqa: E731
-        encoder.target, clients=number, side=side, seconds=seconds
-    )
-    return {number: measure(number) for number in clients}
+    found = {}
+    for number in clients:
+        before = cpu_seconds(encoder.pid)
+        found[number] = closed_loop(encoder.target, clients=number, side=side, seconds=seconds)
+        if used is not None:
+            used[number] = cpu_seconds(encoder.pid) - before
+    return found

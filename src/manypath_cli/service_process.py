@@ -48,13 +48,16 @@ class ServiceProcess:
         service: "encoder", "decoder" or "worker".
         settings: as ``MANYPATH_<SERVICE>_*`` has them, names in lower case. The environment's settings of this
             service are left out: what is started here is what is written here.
+        module: that runs it, told its name; one that measures it as well can stand here.
 
     Attributes:
         service: its name.
         log: its last lines, as they came.
     """
 
-    def __init__(self, service: str, settings: Mapping[str, object]) -> None:
+    def __init__(
+        self, service: str, settings: Mapping[str, object], *, module: str = "manypath_cli.service_child"
+    ) -> None:
         self.service = service
         self.log: list[str] = []
         prefix = f"MANYPATH_{service.upper()}_"
@@ -63,7 +66,7 @@ class ServiceProcess:
         environment |= {f"{prefix}{name.upper()}": str(value) for name, value in told.items()}
         self._ports: Future[Ports] = Future()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "manypath_cli.service_child", service],
+            [sys.executable, "-m", module, service],
             env=environment | {"OMP_WAIT_POLICY": "PASSIVE"},
             stdin=subprocess.PIPE,  # never written: it closes when this process ends, and the service ends as well
             stdout=subprocess.DEVNULL,

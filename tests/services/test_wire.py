@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections import deque
 
 import numpy as np
 import pytest
@@ -12,15 +14,42 @@ from hypothesis import strategies as st
 from manypath_api.inference import open_inference_pb2 as inference_pb
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_services.common.errors import MessageError
-from manypath_services.common.wire import MAX_PACKED_BYTES, MAX_PARTS, check_parts, parser
+from manypath_services.common.wire import MAX_PACKED_BYTES, MAX_PARTS, counted_parts, parser
 
 EMPTY_PICTURE = b"\x12\x00"  # field 2 of DecodeRequest, a message of no bytes
 TASKS = pb.AnalyzeRequest.DESCRIPTOR
 
 
+def check_parts(message, kind):
+    deque(counted_parts(message, kind), maxlen=0)
+
+
+def read(kind, message):
+    return asyncio.run(parser(kind.FromString)(message))
+
+
 def test_sixteen_mebibytes_of_empty_parts_are_refused():
     with pytest.raises(MessageError, match="more than 10000 parts"):
         check_parts(EMPTY_PICTURE * 2**23, pb.DecodeRequest.DESCRIPTOR)
+
+
+def test_while_parts_are_counted_others_get_their_turn():
+    async def body():
+        turns = 0
+
+        async def other():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = asyncio.create_task(other())
+        with pytest.raises(MessageError, match="parts"):
+            await parser(pb.DecodeRequest.FromString)(EMPTY_PICTURE * 2**23)
+        beside.cancel()
+        assert turns >= 10
+
+    asyncio.run(body())
 
 
 def test_parts_within_parts_count():
@@ -60,13 +89,13 @@ requests = st.builds(
 
 @given(requests)
 def test_every_message_that_is_one_passes_and_reads_as_it_was(request):
-    assert parser(pb.AnalyzeRequest.FromString)(request.SerializeToString()) == request
+    assert read(pb.AnalyzeRequest, request.SerializeToString()) == request
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_message_or_a_named_error(data):
     with contextlib.suppress(MessageError):
-        assert isinstance(parser(pb.AnalyzeRequest.FromString)(data), pb.AnalyzeRequest)
+        assert isinstance(read(pb.AnalyzeRequest, data), pb.AnalyzeRequest)
 
 
 def test_mutants_of_a_message_are_messages_or_named_errors():
@@ -79,13 +108,12 @@ def test_mutants_of_a_message_are_messages_or_named_errors():
         ).SerializeToString(),
         np.uint8,
     )
-    parse = parser(inference_pb.ModelInferRequest.FromString)
     refused = 0
     for _ in range(3000):
         mutant = whole.copy()
         mutant[random.integers(0, len(mutant), 3)] = random.integers(0, 256, 3)
         try:
-            parse(mutant.tobytes())
+            read(inference_pb.ModelInferRequest, mutant.tobytes())
         except MessageError:
             refused += 1
     assert 0 < refused < 3000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from manypath import Codec, ManypathError
@@ -11,6 +12,7 @@ from manypath_services.codec.abandonment import check_between_modules
 from manypath_services.codec.metrics import CodecMetrics
 from manypath_services.codec.ready import SelfCheckError, load_another, load_codec
 from manypath_services.codec.settings import CodecSettings
+from manypath_services.common import process
 from manypath_services.common.compute import EXPRESS, Compute, current_lane
 from manypath_services.common.entry import StartError
 from manypath_services.common.errors import NotReadyError
@@ -83,7 +85,7 @@ async def serve_until_signal(server: Server, servicer: CodecServicer[Settings]) 
     await server.start()
     try:
         try:
-            await bring_up(server, servicer)
+            await bring_up(server, servicer, process.settle)
         except SelfCheckStartError as err:
             linger = servicer.settings.selfcheck_linger_seconds
             _log.error("never ready, and gone in %.0f s: %s", linger, err)
@@ -96,8 +98,15 @@ async def serve_until_signal(server: Server, servicer: CodecServicer[Settings]) 
         await servicer.close()
 
 
-async def bring_up(server: Server, servicer: CodecServicer[Settings]) -> None:
+async def bring_up(
+    server: Server, servicer: CodecServicer[Settings], settle: Callable[[], None] = lambda: None
+) -> None:
     """Load the model beside the event loop, which answers health checks meanwhile; then serve.
+
+    Args:
+        server: that serves it.
+        servicer: whose model it is.
+        settle: called when everything is loaded.
 
     Raises:
         StartError: the model cannot be loaded, or fails its self-check.
@@ -113,4 +122,5 @@ async def bring_up(server: Server, servicer: CodecServicer[Settings]) -> None:
     except ManypathError as err:
         raise StartError(str(err)) from err
     await servicer.begin()
+    settle()
     await server.become_ready()

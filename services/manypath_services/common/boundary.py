@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 _COME_AGAIN_SECONDS = 1.0
 _Context = grpc.aio.ServicerContext[Any, Any]
-_Parse = Callable[[bytes], Any]
+_Parse = Callable[[bytes], Awaitable[Any]]
 
 
 class _Labels(NamedTuple):
@@ -133,7 +133,7 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
             raise MessageError("the call brought no message")
         this.admit()
         with self._intake.held(len(message)):
-            request = parse(message)
+            request = await parse(message)
             del message
             return await inner(request, context)
 
@@ -142,7 +142,7 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
 
         async def parsed(messages: AsyncIterator[bytes]) -> AsyncIterator[Any]:
             async for message in messages:
-                yield parse(message)
+                yield await parse(message)
 
         async def call(messages: AsyncIterator[bytes], context: _Context) -> AsyncIterator[Any]:
             async with _Call(self, context, labels) as this:
@@ -161,7 +161,7 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         async def call(message: bytes, context: _Context) -> AsyncIterator[Any]:
             async with _Call(self, context, labels) as this:
                 this.admit()
-                async with aclosing(inner(parse(message), context)) as responses:
+                async with aclosing(inner(await parse(message), context)) as responses:
                     async for response in responses:
                         yield response
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import resource
 import sys
@@ -32,6 +33,16 @@ def prepare(threads: int) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):  # each connection is a descriptor, and the usual limit is 1024
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def settle() -> None:
+    """Take what is loaded out of the garbage collector's rounds; call it once, when everything is loaded.
+
+    A full round over torch's modules holds the interpreter for a tenth of a second, and with it every call and every
+    health check. It then goes over what was made since.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def leave(code: int) -> int:

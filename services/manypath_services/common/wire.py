@@ -1,12 +1,13 @@
 """Bounds on a protobuf message before it is parsed: millions of empty parts cost seconds and gigabytes to parse.
 
 The parser holds the interpreter's lock for as long as it works, so it must not begin what is not worth it. Only tags
-and lengths are read here, and never more of them than a message may have.
+and lengths are read here, and never more of them than a message may have; other calls get their turn in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -19,6 +20,7 @@ MAX_PARTS = 10_000
 MAX_PACKED_BYTES = 2**25
 """Of one list of numbers; in memory each takes up to eight bytes, however small it was on the wire."""
 _MAX_DEPTH = 32
+_AT_ONCE = 500  # parts, of half a millisecond, before others get their turn
 
 _VARINT, _FIXED64, _LENGTH, _GROUP, _END_GROUP, _FIXED32 = range(6)
 _BYTES_TYPES = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
@@ -39,18 +41,19 @@ class _Part(NamedTuple):
     depth: int
 
 
-def parser(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+def parser(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Awaitable[Any]]:
     """Return what reads a message after its parts were counted.
 
     Args:
         deserializer: ``FromString`` of a generated message class; None returns the bytes as they are.
     """
-    if deserializer is None:
-        return bytes
     kind: Descriptor | None = getattr(getattr(deserializer, "__self__", None), "DESCRIPTOR", None)
 
-    def parse(message: bytes) -> Any:
-        check_parts(message, kind)
+    async def parse(message: bytes) -> Any:
+        if deserializer is None:
+            return message
+        for _ in counted_parts(message, kind):
+            await asyncio.sleep(0)
         try:
             return deserializer(message)
         except DecodeError as err:
@@ -60,8 +63,8 @@ def parser(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any
     return parse
 
 
-def check_parts(message: bytes, kind: Descriptor | None, limit: int = MAX_PARTS) -> None:
-    """Refuse a message of too many parts, without parsing it.
+def counted_parts(message: bytes, kind: Descriptor | None, limit: int = MAX_PARTS) -> Iterator[None]:
+    """Refuse a message of too many parts, without parsing it; yields now and then, for others to have their turn.
 
     Args:
         message: as it came.
@@ -80,6 +83,8 @@ def check_parts(message: bytes, kind: Descriptor | None, limit: int = MAX_PARTS)
             count += 1
             if count > limit:
                 raise MessageError(f"the message has more than {limit} parts; nothing of ours needs so many")
+            if count % _AT_ONCE == 0:
+                yield
             tag, position = _varint(message, position, part.end)
             number, wire = tag >> 3, tag & 7
             if wire == _VARINT:
@@ -91,20 +96,28 @@ def check_parts(message: bytes, kind: Descriptor | None, limit: int = MAX_PARTS)
             elif wire == _LENGTH:
                 length, start = _varint(message, position, part.end)
                 position = start + length
-                field = part.kind.fields_by_number.get(number) if part.kind is not None else None
-                if field is not None and field.message_type is not None:
-                    if part.depth >= _MAX_DEPTH:
-                        raise MessageError(f"the message is nested deeper than {_MAX_DEPTH} levels")
-                    waiting.append(_Part(start, min(position, part.end), field.message_type, part.depth + 1))
-                elif field is not None and field.type not in _BYTES_TYPES and length > _packed_limit(field):
-                    raise MessageError(
-                        f"{field.full_name} is a list of {length} bytes, accepted are {_packed_limit(field)}; "
-                        "send large arrays as raw bytes"
-                    )
+                waiting.extend(_inside(part, number, start, position))
             elif wire not in (_GROUP, _END_GROUP):
                 raise MessageError(f"malformed protobuf: wire type {wire} at byte {position}")
             if position > part.end:
                 raise MessageError(f"malformed protobuf: a field ends behind its message of {len(message)} bytes")
+
+
+def _inside(part: _Part, number: int, start: int, end: int) -> tuple[_Part, ...]:
+    """Return the message that a part's field of some length is, if it is one."""
+    field = part.kind.fields_by_number.get(number) if part.kind is not None else None
+    if field is None or field.type in _BYTES_TYPES:
+        return ()
+    if field.message_type is not None:
+        if part.depth >= _MAX_DEPTH:
+            raise MessageError(f"the message is nested deeper than {_MAX_DEPTH} levels")
+        return (_Part(start, min(end, part.end), field.message_type, part.depth + 1),)
+    if end - start > _packed_limit(field):
+        raise MessageError(
+            f"{field.full_name} is a list of {end - start} bytes, accepted are {_packed_limit(field)}; "
+            "send large arrays as raw bytes"
+        )
+    return ()
 
 
 def _packed_limit(field: FieldDescriptor) -> int:

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 
-from manypath_services.common import entry
+from manypath_services.common import entry, process
 from manypath_services.worker.settings import WorkerSettings
 
 _log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ async def serve(settings: WorkerSettings) -> None:
     server = Server(settings, metrics, [SERVICE])
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server.grpc)  # type: ignore[no-untyped-call]
     await server.start()
+    process.settle()
     await server.become_ready()
     await until_signal(settings)
     servicer.draining = True
