@@ -20,6 +20,7 @@ from tqdm import tqdm
 from benchmarks.exactness.__main__ import compare, report
 from benchmarks.exactness.conditions import ON_GPU
 from benchmarks.picture import Pixels, photo_like
+from benchmarks.transfers import beside_each_other, observe
 from manypath.codec import Codec
 from manypath_lab.machine import this_machine
 
@@ -27,7 +28,9 @@ _DESCRIPTION = """\
 Compare a GPU with the CPU: every entropy parameter and every stream must be equal (as benchmarks.exactness does it),
 and how many pictures of 1920x1080 are encoded and decoded a second, one at a time and eight in a call, with the peak of
 the device's memory. Frames a second are real ones: from pixels in memory to bytes and back, entropy coding included.
-The exit status is 1 if a symbol differs; without a CUDA device nothing is measured and it is 0.
+The profiler is asked whether pictures travel through pinned memory and work runs on a stream of its own, and two
+codecs in two threads must write what one writes alone. The exit status is 1 if a symbol differs or one of these does
+not hold; without a CUDA device nothing is measured and it is 0.
 """
 
 _EXAMPLES = """\
@@ -97,7 +100,7 @@ def table(results: Sequence[Throughput]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print; 1 if a symbol differs from the CPU's."""
+    """Measure and print; 1 if a symbol differs from the CPU's, or copies and streams are not as wanted."""
     options = _parser().parse_args(arguments)
     machine = this_machine()
     print(f"{machine.describe()}; model {options.model}")
@@ -106,6 +109,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     verdicts = compare(options.model, ON_GPU)
     print(report(verdicts))
+    used = observe(Codec.load(options.model, device=options.device), photo_like(options.height, options.width, 0))
+    print(
+        f"streams {sorted(used.streams)} (0 is the default one), {used.pinned} pinned copies, "
+        f"{len(used.pageable)} others: {'as wanted' if used.as_wanted else 'NOT as wanted'}"
+    )
+    together = beside_each_other(options.model, options.device, photo_like(256, 384, 1))
+    print(f"two codecs in two threads write {'the same as' if together else 'NOT the same as'} one alone")
     results: list[Throughput] = []
     images = [photo_like(options.height, options.width, seed) for seed in range(max(options.batch or (1, 8)))]
     plan = [(dtype, batch) for dtype in options.dtype or ("float32", "bfloat16") for batch in options.batch or (1, 8)]
@@ -120,10 +130,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "machine": machine._asdict(),
             "model": options.model,
             "same_symbols": same,
+            "transfers": {"streams": sorted(used.streams), "pinned": used.pinned, "pageable": used.pageable},
+            "same_beside_each_other": together,
             "throughput": [one._asdict() for one in results],
         }
         pathlib.Path(options.output).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    return 0 if same else 1
+    return 0 if same and used.as_wanted and together else 1
 
 
 def _parser() -> argparse.ArgumentParser:

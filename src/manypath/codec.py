@@ -26,6 +26,7 @@ from manypath.quality import DEFAULT_QUALITY, quality_to_code
 from manypath.rate import Rate
 from manypath.testing import random_by_name
 from manypath.timings import STAGES, StageTimings
+from manypath.transfers import OwnStream
 
 __all__ = ["STAGES", "Codec", "Rate", "Reconstruction", "StageTimings", "StreamInfo", "inspect"]
 
@@ -44,7 +45,7 @@ def _in_own_numbers(
 
     @functools.wraps(method)
     def run(codec: Codec, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        with torch.inference_mode(), torch.autocast(codec.device_type, enabled=False):
+        with torch.inference_mode(), torch.autocast(codec.device_type, enabled=False), codec._stream.current():
             return method(codec, *args, **kwargs)
 
     return run
@@ -90,6 +91,7 @@ class Codec:
         self.name = name
         self.device = device
         self.device_type = self._device.type
+        self._stream = OwnStream(self._device)
         self.model_digest = released.digest[: 2 * checkpoint.DIGEST_BYTES]
         self._model.set_transform_dtype(transform_dtype(dtype, self._device, rounds_well=self._model.ROUNDS_WELL))
         self.config = self._model.config

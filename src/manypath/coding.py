@@ -15,6 +15,7 @@ from manypath.entropy.tables import SKIPPED_INDEX, Tables
 from manypath.errors import FormatError
 from manypath.network import Network
 from manypath.timings import StageTimings
+from manypath.transfers import to_device, to_host
 
 ONE_THREAD_POSITIONS = 4096  # of the latent: 1 Mpx
 Chunks = tuple[bytes, ...]
@@ -59,7 +60,7 @@ class SymbolCoder:
 
     def _indexes(self, indexes: Tensor) -> RowNumbers:
         """Return [B, P, width] as [B, P * width]."""
-        return indexes.to(torch.uint8).flatten(1).cpu().numpy().astype(self._rows.kind, copy=False)
+        return to_host(indexes.to(torch.uint8).flatten(1)).astype(self._rows.kind, copy=False)
 
     def encode(
         self,
@@ -176,7 +177,7 @@ class SymbolCoder:
             read = np.stack([decoder.pull(rows) for decoder in decoders])
         if int(np.abs(read).max()) > model.HYPER_BOUND:
             raise FormatError(f"a hyper-latent symbol exceeds {model.HYPER_BOUND}")
-        z = torch.from_numpy(read).to(code.device).float().view(b, *z_shape)
+        z = to_device(torch.from_numpy(read), code.device).float().view(b, *z_shape)
 
         def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
             if 1 + step.slice >= present:
@@ -186,7 +187,7 @@ class SymbolCoder:
                 seen = np.stack([decoder.pull(own) for decoder, own in zip(decoders, numbers, strict=True)])
             if listen is not None:
                 listen(step, where, seen.reshape(indexes.shape), numbers.reshape(indexes.shape))
-            return means + torch.from_numpy(seen).to(means.device).view(means.shape)
+            return means + to_device(torch.from_numpy(seen), means.device).view(means.shape)
 
         y_hat = self._walk(z, code, visit)
         if present == self.chunks:
@@ -213,5 +214,5 @@ class SymbolCoder:
 
 def _symbols(x: Tensor) -> Symbols:
     """Return float [B, ...] of integers as int16 [B, n]."""
-    flat: Symbols = x.to(torch.int16).flatten(1).cpu().numpy()
+    flat: Symbols = to_host(x.to(torch.int16).flatten(1))
     return flat

@@ -20,6 +20,7 @@ from manypath.network import Network
 from manypath.rate import Rate
 from manypath.strips import Strip, cut, strips_of
 from manypath.timings import StageTimings
+from manypath.transfers import to_device
 
 ROOM_BYTES = 64  # for header, table and checksums of a picture of any size
 KEPT_STRIPS = 8  # whose latents a search for a budget keeps, 13 MB each for 192 channels
@@ -121,7 +122,7 @@ class PictureEncoder:
 
     def analyse(self, images: Sequence[Image], strip: Strip, code: Tensor, trace: Trace | None = None) -> Tensor:
         """Return y, float32 [B, h, w, M], of a strip."""
-        x = cut(images, strip).to(code.device)
+        x = to_device(cut(images, strip), code.device)
         y: Tensor = self._model.g_a(x, code, self._model.analysis_routing(code, exact=True), trace)
         return strip.within(y.float())
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from manypath.errors import ImageError
 from manypath.geometry import MAX_SIDE
+from manypath.transfers import to_host
 
 Image = npt.NDArray[np.uint8]
 
@@ -49,7 +50,7 @@ def to_tensor(image: Image) -> Tensor:
 
 def to_image(x: Tensor) -> Image:
     """Return float [H, W, 3] in [0, 1] as uint8 [H, W, 3], clamped and rounded to nearest."""
-    array: Image = x.float().mul(255.0).clamp_(0, 255).round_().to(torch.uint8).cpu().numpy()
+    array: Image = to_host(x.float().mul(255.0).clamp_(0, 255).round_().to(torch.uint8))
     return array
 
 

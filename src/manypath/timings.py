@@ -36,7 +36,7 @@ class StageTimings:
             yield
         finally:
             if len(self._inner) == 2 and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-                torch.cuda.synchronize()  # kernels run on after their call returned
+                torch.cuda.current_stream().synchronize()  # kernels run on after their call returned
             spent = perf_counter() - start
             self.add(stage, spent - self._inner.pop())
             self._inner[-1] += spent

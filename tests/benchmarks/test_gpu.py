@@ -5,6 +5,7 @@ import torch
 
 from benchmarks.gpu import main, measure, table
 from benchmarks.picture import photo_like
+from benchmarks.transfers import usage
 from manypath.codec import Codec
 
 
@@ -30,3 +31,29 @@ def test_a_device_gives_the_cpu_s_symbols(capsys: pytest.CaptureFixture[str]) ->
     small = ["--width", "192", "--height", "128", "--seconds", "0.1"]
     assert main(["--model", "tiny-random", *small, "--batch", "2", "--dtype", "float32"]) == 0
     assert "PASS" in capsys.readouterr().out
+
+
+def event(cat: str, name: str, stream: int, size: int = 10**6) -> dict[str, object]:
+    return {"cat": cat, "name": name, "args": {"stream": stream, "bytes": size}}
+
+
+def test_a_trace_tells_pinned_copies_and_streams() -> None:
+    up, down = "Memcpy HtoD (Pinned -> Device)", "Memcpy DtoH (Device -> Pinned)"
+    sound = [
+        {"cat": "cpu_op", "name": "aten::copy_"},
+        event("kernel", "gemm", 20),
+        event("gpu_memcpy", up, 20),
+        event("gpu_memcpy", down, 20),
+        event("gpu_memcpy", "Memcpy DtoH (Device -> Pageable)", 20, size=8),  # a count
+        event("gpu_memcpy", "Memcpy DtoD (Device -> Device)", 20),
+    ]
+    assert usage(sound).as_wanted
+    assert usage(sound).pinned == 2
+    for wrong in (
+        event("gpu_memcpy", "Memcpy HtoD (Pageable -> Device)", 20),
+        event("kernel", "gemm", 7),
+        event("kernel", "gemm", 24),
+    ):
+        assert not usage([*sound, wrong]).as_wanted
+    assert not usage([event("kernel", "gemm", 7), event("gpu_memcpy", up, 7)]).as_wanted  # the default stream
+    assert not usage([]).as_wanted
