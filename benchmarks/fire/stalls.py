@@ -39,7 +39,7 @@ def _watch() -> None:
             if spent > _WORTH_TELLING:
                 print(json.dumps({_NAME: spent, "at": time.monotonic()}), file=sys.stderr, flush=True)
 
-    asyncio.events.Handle._run = measured  # type: ignore[method-assign]
+    asyncio.events.Handle._run = measured  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":
