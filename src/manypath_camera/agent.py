@@ -164,6 +164,7 @@ class CameraClient:
 
     def _start(self, name: str, configuration: CameraConfiguration) -> Camera:
         budget, key = self._budget(name, configuration.rate)
+        otherwise = configuration.objects.otherwise if configuration.objects is not None else None
         return Camera(
             name,
             configuration,
@@ -174,6 +175,7 @@ class CameraClient:
             waiting=self._waiting,
             on_taken=self._remember,
             frame_filter=self._filters.get(name) or self._object_filter(name, configuration),
+            otherwise=None if otherwise is None else _fixed(otherwise),
             tracer=self._tracer,
         )
 
@@ -202,12 +204,8 @@ class CameraClient:
             bucket = TokenBucket.of_link(rate.link.bits_per_second, rate.link.max_delay_seconds)
         elif rate.daily_quota is not None:
             bucket = TokenBucket.of_day(rate.daily_quota)
-        elif rate.max_bytes is not None:
-            return FixedRate(pb.Rate(max_bytes=rate.max_bytes))
-        elif rate.bpp is not None:
-            return FixedRate(pb.Rate(target_bpp=rate.bpp))
         else:
-            return FixedRate(pb.Rate(quality=rate.quality or 4.0))
+            return FixedRate(_fixed(rate))
         state = self.spool.recall(key)
         at = state.get("at")
         away = time.time() - at if isinstance(at, int | float) else 0.0
@@ -260,6 +258,15 @@ class CameraClient:
         taken = self._forget(refusal.sequence, None)
         if taken is not None:
             taken.budget.settle(taken.grant, None)
+
+
+def _fixed(rate: RateConfiguration) -> pb.Rate:
+    """Return a rate of each frame, as the encoder takes it."""
+    if rate.max_bytes is not None:
+        return pb.Rate(max_bytes=rate.max_bytes)
+    if rate.bpp is not None:
+        return pb.Rate(target_bpp=rate.bpp)
+    return pb.Rate(quality=rate.quality or 4.0)
 
 
 def _wishes(configuration: Configuration, camera: CameraConfiguration | None) -> pb.FrameWishes:

@@ -81,6 +81,20 @@ class FixedRate:
         return {}
 
 
+def no_more_than(grant: Grant, rate: pb.Rate, pixels: int) -> Grant:
+    """Return a grant for a frame that deserves less than the next one might.
+
+    Args:
+        grant: as the camera's budget gave it; what the frame leaves over is there for the next.
+        rate: that this frame may have; of a budget in bytes, ``max_bytes`` or ``target_bpp``.
+        pixels: of the frame.
+    """
+    if not grant.reserved:
+        return Grant(rate)
+    most = rate.max_bytes or int(rate.target_bpp * pixels / 8)
+    return Grant(pb.Rate(max_bytes=max(1, min(most, grant.rate.max_bytes))), grant.reserved)
+
+
 class TokenBucket:
     """Bytes come in at a steady rate, up to a capacity; frames take them out, by what they really weigh on the wire.
 

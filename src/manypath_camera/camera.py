@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from manypath_api.v1 import codec_pb2 as pb
-from manypath_camera.budget import Budget, Grant
+from manypath_camera.budget import Budget, Grant, no_more_than
 from manypath_camera.clock import clock_is_synchronised
 from manypath_camera.configuration import CameraConfiguration
 from manypath_camera.errors import CameraError, SourceError
@@ -33,6 +33,7 @@ class Outcome(StrEnum):
     """What became of a frame that was due."""
 
     TAKEN = "taken"
+    PLAIN = "plain"  # taken as well, at the rate of frames that show nothing
     UNCHANGED = "unchanged"
     BEHIND = "behind"
     BUDGET = "budget"
@@ -45,7 +46,7 @@ class FrameFilter(Protocol):
     """Decides at the edge whether a frame is worth its bits: the plug point of detectors."""
 
     def wants(self, camera: str, image: Image) -> bool:
-        """Return whether a frame, uint8 [H, W, 3], is to be sent."""
+        """Return whether a frame, uint8 [H, W, 3], is worth the camera's rate; if not, it is sent for less or not."""
 
 
 FrameTracer = Callable[[pb.FrameHeader], AbstractContextManager[None]]
@@ -108,6 +109,7 @@ class Camera:
         waiting: Callable[[str], int],
         on_taken: Callable[[int, Taken], None],
         frame_filter: FrameFilter | None = None,
+        otherwise: pb.Rate | None = None,
         tracer: FrameTracer = untraced,
     ) -> None:
         self.name = name
@@ -121,6 +123,7 @@ class Camera:
         self._waiting = waiting
         self._on_taken = on_taken
         self._filter = frame_filter
+        self._otherwise = otherwise
         self._tracer = tracer
         self._preparation = Preparation(configuration.turn, configuration.crop, configuration.masks)
         self._changes = ChangeDetector(configuration.on_change) if configuration.on_change else None
@@ -179,24 +182,32 @@ class Camera:
             return Outcome.BEHIND
         picture = frame.picture
         original_bytes = len(picture) if isinstance(picture, bytes) else picture.nbytes
+        plain: pb.Rate | None = None
+        pixels = 0
         needs_pixels = self._changes is not None or self._filter is not None or not self._preparation.changes_nothing
         if needs_pixels:
             image = self._preparation.apply(read_frame(picture))
             due = self._is_due_anyway()
             if self._changes is not None and not due and not self._changes.changed(image):
                 return Outcome.UNCHANGED
-            if self._filter is not None and not self._filter.wants(self.name, image) and not due:
-                return Outcome.FILTERED
+            if self._filter is not None and not self._filter.wants(self.name, image):
+                plain, pixels = self._otherwise, image.shape[0] * image.shape[1]
+                if plain is None and not due:
+                    return Outcome.FILTERED
             if not self._preparation.changes_nothing or isinstance(picture, np.ndarray):
                 picture = image
         grant = self.budget.grant(time.monotonic())
         if grant is None:
             return Outcome.BUDGET
-        return self._put(frame, as_message(picture), grant, original_bytes)
+        if plain is not None:
+            grant = no_more_than(grant, plain, pixels)
+        outcome = self._put(
+            frame, as_message(picture), grant, original_bytes, lowest=grant.reserved > 0 or plain is not None
+        )
+        return Outcome.PLAIN if outcome is Outcome.TAKEN and plain is not None else outcome
 
-    def _put(self, frame: Captured, picture: pb.Picture, grant: Grant, original_bytes: int) -> Outcome:
+    def _put(self, frame: Captured, picture: pb.Picture, grant: Grant, original_bytes: int, *, lowest: bool) -> Outcome:
         header = pb.FrameHeader(camera=self.name, time=frame_time(frame))
-        lowest = grant.reserved > 0
         facts: dict[str, dict[str, object]] = {}
         state = dict(self.budget.state())
         if state:

@@ -80,13 +80,25 @@ class SpoolConfiguration(_Part):
 
 
 class ObjectsConfiguration(_Part):
-    """What a camera's frames must show to be sent, as a detector on this machine sees them."""
+    """What a camera's frames must show to be sent at its rate, as a detector on this machine sees them."""
 
     classes: tuple[str, ...] = Field(min_length=1, description="Names of the detector's classes; one is enough.")
     min_score: Share = Field(0.3, description="Of what is found.")
     linger: float = Field(
         2.0, ge=0, le=86_400, description="Seconds for which frames are sent after the last one that showed it."
     )
+    otherwise: RateConfiguration | None = Field(
+        None, description="What a frame that shows none of it may spend: quality, max_bytes or bpp; absent: not sent."
+    )
+
+    @field_validator("otherwise")
+    @classmethod
+    def _check_otherwise(cls, otherwise: RateConfiguration | None) -> Any:
+        if otherwise is not None and otherwise.is_shared:
+            raise ValueError(
+                "otherwise is a quality, max_bytes or bpp of each frame: they spend from the camera's rate"
+            )
+        return otherwise
 
 
 class CameraConfiguration(_Part):
@@ -158,6 +170,17 @@ class Configuration(_Part):
             if _NAME.fullmatch(name) is None:
                 raise ValueError(f"a camera's name is 1..64 letters, digits, ., - and _; got {name!r}")
         return cameras
+
+    @model_validator(mode="after")
+    def _check_otherwise(self) -> Self:
+        for name, camera in self.cameras.items():
+            otherwise = camera.objects.otherwise if camera.objects is not None else None
+            if otherwise is not None and otherwise.quality is not None and (camera.rate or self.rate).is_shared:
+                raise ValueError(
+                    f"cameras.{name}.objects.otherwise is a quality, which may cost more than a link or a quota has "
+                    "left; give max_bytes or bpp"
+                )
+        return self
 
 
 def read_configuration(content: str, shown: str) -> Configuration:

@@ -37,6 +37,7 @@ examples:
   manypath camera --source rtsp://user:password@10.0.0.5/stream1 --every 2 --daily-quota 200MB --task classification
   manypath camera --source http://10.0.0.5/snapshot.jpg --on-change 0.02 --quality 3
   manypath camera --source http://10.0.0.5/snapshot.jpg --object person     (manypath lab detector install, once)
+  manypath camera --source http://10.0.0.5/snapshot.jpg --object person --quality 5 --otherwise-quality 1
   manypath camera --source /srv/ftp/gate --after delete       every picture that comes into a folder
   manypath camera cameras.yaml --spool /var/lib/manypath/camera
 
@@ -80,6 +81,12 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         default=[],
         metavar="CLASS",
         help="send only frames that show it, as a detector on this machine sees them: person, car, dog ...; repeatable",
+    )
+    one.add_argument(
+        "--otherwise-quality",
+        type=float,
+        metavar="QUALITY",
+        help="with --object: send the other frames as well, at this quality (default: they are not sent)",
     )
     one.add_argument("--after", choices=("keep", "delete"), default="keep", help="what becomes of a folder's files")
     one.add_argument("--task", action="append", default=[], metavar="NAME", help="asked about each frame; repeatable")
@@ -168,7 +175,7 @@ def _configuration(args: argparse.Namespace) -> tuple[Configuration, WatchedFile
         "every": args.every,
         "on_change": args.on_change,
         "after": args.after,
-        "objects": {"classes": args.object} if args.object else None,
+        "objects": _objects(args),
     }
     whole = {"rate": chosen, "tasks": args.task, "pictures": args.path, "cameras": {args.name: one}}
     from pydantic import ValidationError
@@ -177,6 +184,15 @@ def _configuration(args: argparse.Namespace) -> tuple[Configuration, WatchedFile
         return _with_options(args, Configuration.model_validate(whole)), None
     except ValidationError as err:
         raise UsageError("; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in err.errors())) from err
+
+
+def _objects(args: argparse.Namespace) -> dict[str, Any] | None:
+    if not args.object:
+        if args.otherwise_quality is not None:
+            raise UsageError("--otherwise-quality is for frames without an --object; name one")
+        return None
+    otherwise = None if args.otherwise_quality is None else {"quality": args.otherwise_quality}
+    return {"classes": args.object, "otherwise": otherwise}
 
 
 def _with_options(args: argparse.Namespace, configuration: Configuration) -> Configuration:

@@ -8,8 +8,14 @@ from contextlib import ExitStack
 import pytest
 
 from manypath.codec import Codec
+from manypath_camera.agent import CameraClient
+from manypath_camera.configuration import Configuration
+from manypath_camera.errors import SpoolLockedError
+from manypath_camera.spool import Spool
+from manypath_services.common.client import ENCODER_SERVICE, connect
 from tests.camera.edge import Edge
 from tests.camera.proxy import CuttingProxy
+from tests.camera.waiting import wait_for
 from tests.services.conftest import loop, start  # noqa: F401
 from tests.services.serving import MODEL, photo
 
@@ -44,3 +50,30 @@ def cutting() -> Iterator[object]:
             return proxy
 
         yield make
+
+
+@pytest.fixture
+def run_client(loop, tmp_path):  # noqa: F811
+    """Runs a client in this process until the test ends."""
+    running = []
+
+    def start_one(target, cameras, **whole):
+        configuration = Configuration.model_validate({"encoder": target, "cameras": cameras} | whole)
+        client = CameraClient(
+            tmp_path / "frames", configuration, lambda address: connect(address, ENCODER_SERVICE, stream=True)
+        )
+        running.append(loop.start(client.run()))
+        return client
+
+    yield start_one
+    for future in running:
+        future.cancel()
+    wait_for(lambda: not (tmp_path / "frames").exists() or _is_free(tmp_path / "frames"))
+
+
+def _is_free(folder):
+    try:
+        Spool(folder).close()
+    except SpoolLockedError:
+        return False
+    return True

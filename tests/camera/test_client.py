@@ -14,13 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from manypath_camera.agent import CameraClient
 from manypath_camera.camera import Outcome
 from manypath_camera.configuration import Configuration
-from manypath_camera.errors import SpoolLockedError
 from manypath_camera.spool import Spool
 from manypath_cli.service_process import ServiceProcess
-from manypath_services.common.client import ENCODER_SERVICE, connect
 from tests.camera.waiting import wait_for
 from tests.services.serving import MODEL, photo
 
@@ -35,33 +32,6 @@ def write_pictures(folder, numbers, size=(48, 40)):
         path = folder / f"{number:04d}.jpg"
         path.write_bytes(file.getvalue())
         os.utime(path, ns=(10**18 + number, 10**18 + number))  # in order, whatever the clock does
-
-
-@pytest.fixture
-def run_client(loop, tmp_path):
-    """Runs a client in this process until the test ends."""
-    running = []
-
-    def start_one(target, cameras, **whole):
-        configuration = Configuration.model_validate({"encoder": target, "cameras": cameras} | whole)
-        client = CameraClient(
-            tmp_path / "frames", configuration, lambda address: connect(address, ENCODER_SERVICE, stream=True)
-        )
-        running.append(loop.start(client.run()))
-        return client
-
-    yield start_one
-    for future in running:
-        future.cancel()
-    wait_for(lambda: not (tmp_path / "frames").exists() or _is_free(tmp_path / "frames"))
-
-
-def _is_free(folder):
-    try:
-        Spool(folder).close()
-    except SpoolLockedError:
-        return False
-    return True
 
 
 def lines(file):
