@@ -51,12 +51,22 @@ class PictureEncoder:
             BudgetError: a picture does not fit its budget at any quality.
         """
         if rate.is_budget:
-            return [self._encode_to(rate.bytes_for(image.shape[1], image.shape[0]), image, timings) for image in images]
+            return [self._within(rate.bytes_for(image.shape[1], image.shape[0]), image, timings) for image in images]
         streams: dict[int, bytes] = {}
         for group in _by_size(images).values():
             encoded = self.encode_group([images[i] for i in group], rate.quality_code, timings)
             streams.update(zip(group, encoded, strict=True))
         return [self._within_samples(image, streams[number], timings) for number, image in enumerate(images)]
+
+    def _within(self, most: int, image: Image, timings: StageTimings) -> bytes:
+        """Encode a picture to a budget, which for a thin picture is no more than its samples if any quality is."""
+        samples = image.size + ROOM_BYTES
+        if samples < most and min(image.shape[:2]) < WINDOW_PIXELS:
+            try:
+                return self._encode_to(samples, image, timings)
+            except BudgetError:
+                pass  # a picture of some pixels
+        return self._encode_to(most, image, timings)
 
     def _within_samples(self, image: Image, stream: bytes, timings: StageTimings) -> bytes:
         """Return a stream, or for a thin picture a smaller one, that takes no more bytes than the picture's samples."""
