@@ -63,12 +63,14 @@ def test_the_shipped_recipe_is_the_path_for_people() -> None:
     assert made.loss.wasserstein > 0
 
 
-def test_an_untrained_path_for_people_is_the_main_path(start: Path, photos: PictureSet, tmp_path: Path) -> None:
+def test_an_untrained_path_for_people_is_the_main_path_and_ready_to_use_noise(
+    start: Path, photos: PictureSet, tmp_path: Path
+) -> None:
     trainer = SideTrainer(recipe(), sides.read(start), photos, tmp_path)
     for block in (block for group in trainer.model.g_s.groups for block in group.blocks):
         noise = block.side_mlps["perceptual"].noise
         assert noise is not None
-        assert not noise.weight.any()
+        assert bool(noise.weight.any())
         assert not block.side_mlps["perceptual"].project.weight.any()
 
 

@@ -170,6 +170,11 @@ class SideLoss(_Strict):
     colour: float = Field(
         default=0.0, ge=0, description="of the absolute error of means over 8x8 and 16x16 pixels, in the same unit"
     )
+    grid: float = Field(
+        default=0.0,
+        ge=0,
+        description="of the squared error of what repeats in each token of a window, in the same unit",
+    )
     task: float = Field(default=0.0, ge=0, description="of the distance from the network's answer on the original")
     ratio: float = Field(default=1.0, ge=0, description="of the predictors' ratio loss")
     features: str | None = Field(default=None, description=FEATURES)

@@ -18,7 +18,7 @@ from manypath_lab.training.qualities import draw_codes
 from manypath_lab.training.recipe import SideTask
 from manypath_lab.training.task_networks import Answer
 from manypath_lab.training.teachers import load_task_network
-from manypath_lab.training.wasserstein import WassersteinTerm, colour_error, windows
+from manypath_lab.training.wasserstein import WassersteinTerm, colour_error, grid_error, windows
 
 
 class SidePicture(NamedTuple):
@@ -96,6 +96,8 @@ class SideLossTerms:
             distance = distance + distortion
         if weights.colour:
             judged = judged + weights.colour * colour_error(x_hat, x)
+        if weights.grid:
+            judged = judged + weights.grid * grid_error(x_hat, x)
         task = self._task(x_hat, x, random)
         scale = DISTORTION_WEIGHT * balance(code, self._rate_weights, balanced=weights.balanced)  # as in the main loss
         if weight is not None:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from manypath.geometry import TOKEN_PIXELS, WINDOW_PIXELS
 from manypath.levels import interpolate
 from manypath_lab.training.factories import make_network
 from manypath_lab.training.features import STRIDES, EfficientNetFeatures
@@ -79,6 +80,22 @@ def colour_error(x_hat: Tensor, x: Tensor) -> Tensor:
     error = (x_hat - x).permute(0, 3, 1, 2)
     fine, coarse = (F.avg_pool2d(error, side).abs().flatten(1).mean(1) for side in (8, 16))
     return 255.0 * (fine + coarse)
+
+
+def grid_error(x_hat: Tensor, x: Tensor) -> Tensor:
+    """Return the squared error of what every token repeats, on the 0..255 scale, [B].
+
+    Means over the tokens of a window, at each of a token's 8x8 pixels: of independent grain a 64th is left, of a
+    pattern that stands in every token all of it. Statistics of features cannot tell the two apart, and people can.
+    """
+    error = x_hat - x
+    b, h, w, c = error.shape
+    step, side = TOKEN_PIXELS, WINDOW_PIXELS
+    tokens = error[:, : h // side * side, : w // side * side]
+    tokens = tokens.reshape(b, h // side, side // step, step, w // side, side // step, step, c)
+    repeated = tokens.mean((2, 5))  # [B, windows, 8, windows, 8, 3]
+    repeated = repeated - repeated.mean((2, 4), keepdim=True)
+    return repeated.square().flatten(1).mean(1) * 255.0**2
 
 
 class WassersteinTerm(nn.Module):
