@@ -54,3 +54,35 @@ def test_an_exported_file_agrees_with_the_shipped_detector(
     assert "F1 100.0%" in lines[0]
     assert "8 found by both" in lines[0]
     assert "ms a picture" in lines[-1]
+
+
+def test_a_test_set_is_chosen_by_what_the_detector_finds_in_the_originals(
+    reference: Reference, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A set of photos and a labelled one with people in both; twins count once, whatever they are called."""
+    people = Image.fromarray(reference["img0_rgb"])
+    photos, labelled = tmp_path / "photos", tmp_path / "labelled"
+    (labelled / "images").mkdir(parents=True)
+    photos.mkdir()
+    people.save(photos / "street.png")
+    Image.new("RGB", (160, 120), (90, 90, 90)).save(photos / "nothing.png")
+    people.save(labelled / "images" / "the same.png")
+    people.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(labelled / "images" / "mirrored.png")
+    words = ["lab", "detector", "choose", "--pictures", str(photos), "--pictures", str(labelled)]
+    output = tmp_path / "street"
+    assert main([*words, "--output", str(output)]) == 0
+    assert capsys.readouterr().out.startswith("2 pictures with ")
+    assert sorted(file.name for file in output.iterdir()) == [
+        "choice.csv",
+        "labelled-mirrored.png",
+        "photos-street.png",
+    ]
+    table = (output / "choice.csv").read_text(encoding="utf-8").splitlines()
+    assert table[0] == "file,source,digest,boxes"
+    assert all(int(row.rpartition(",")[2]) >= 1 for row in table[1:])
+    assert main([*words, "--output", str(output)]) != 0
+    assert "there already" in capsys.readouterr().err
+    assert main([*words, "--class", "zebra", "--output", str(tmp_path / "zebras")]) == 0
+    assert capsys.readouterr().out.startswith("0 pictures")
+    assert main([*words, "--class", "tram", "--output", str(tmp_path / "trams")]) != 0
+    assert "got tram" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from manypath_cli.exits import FileError
+from manypath_cli.exits import FileError, UsageError
 from manypath_cli.lab.served import add_install, add_model, add_output, check_output, write
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ examples:
   manypath lab detector install                             into the cache's model repository
   manypath lab detector export --output nanodet-g.onnx      as one file, for any server or runtime
   manypath lab detector eval mine.onnx --pictures ~/street  does another file find the same boxes?
+
+  people and vehicles out of sets of other things, and how much of them is still found at which rates:
+    manypath lab detector choose --pictures kodak --pictures cid22-val --pictures imagenet-val-650 --output runs/street
+    manypath lab eval compare --pictures runs/street --judge detector --output runs/boxes
 """
 
 
@@ -54,6 +58,29 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     measure.add_argument("file", type=Path, metavar="FILE", help="an .onnx file with `export`'s input and outputs")
     measure.add_argument("--pictures", type=Path, required=True, metavar="DIR", help="folder of pictures")
     measure.set_defaults(func=evaluate)
+
+    choice = actions.add_parser(
+        "choose",
+        help="make a test set of pictures in which the detector finds something",
+        description="Copies the pictures that show one of some classes, by the shipped detector's boxes on the "
+        "originals, into one folder for `manypath lab eval`; choice.csv says where each came from.",
+    )
+    choice.add_argument(
+        "--pictures", type=Path, action="append", required=True, metavar="DIR", help="folder of pictures; repeat it"
+    )
+    choice.add_argument("--output", type=Path, required=True, metavar="DIR", help="a new folder")
+    choice.add_argument(
+        "--class",
+        dest="classes",
+        action="append",
+        metavar="NAME",
+        help="that a picture must show; repeat it (person, bicycle, car, motorcycle, bus, train, truck, traffic light, "
+        "stop sign)",
+    )
+    choice.add_argument(
+        "--min-score", type=float, default=0.5, metavar="SCORE", help="of such a box (default: %(default)s)"
+    )
+    choice.set_defaults(func=choose_pictures)
 
 
 def _install(args: argparse.Namespace) -> ModelExport:
@@ -114,4 +141,33 @@ def evaluate(args: argparse.Namespace) -> int:
         print(f"{name:12} F1 {float(f1(row)):6.1%}  {both} found by both, {missed} missed, {extra} extra")
     for name, spent in zip((args.file.name, "shipped"), 1e3 * seconds / len(pictures), strict=True):
         print(f"{name}: {spent:.0f} ms a picture, one thread")
+    return 0
+
+
+def choose_pictures(args: argparse.Namespace) -> int:
+    """Makes a test set.
+
+    Raises:
+        UsageError: there is no such class.
+        FileError: the output is there, or cannot be written.
+    """
+    from manypath_lab.detector.boxes import OnnxDetector
+    from manypath_lab.detector.choice import STREET, choose
+    from manypath_lab.detector.export import build_graph
+    from manypath_lab.detector.weights import class_names, load_detector
+
+    detector = OnnxDetector(build_graph(load_detector()).SerializeToString())
+    classes = args.classes or STREET
+    try:
+        chosen = choose(
+            args.pictures, args.output, detector, names=class_names(), classes=classes, score=args.min_score
+        )
+    except ValueError as err:
+        raise UsageError(str(err)) from err
+    except FileExistsError as err:
+        raise FileError(f"{args.output} is there already; name a new folder") from err
+    except OSError as err:
+        raise FileError(f"cannot write {args.output}: {err.strerror}") from err
+    boxes = sum(one.boxes for one in chosen)
+    print(f"{len(chosen)} pictures with {boxes} boxes of {', '.join(classes)} in {args.output}")
     return 0
