@@ -14,7 +14,7 @@ DEMO_ARGS ?=
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test oip-peer ipycam check format bench compose-test dashboards deploy-check protos lock clean
+.PHONY: help install demo test oip-peer ipycam check format bench compose-test dashboards deploy-check sbom protos lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ compose-test: $(STAMP) ## build the images and run the composed system, where a 
 
 deploy-check: $(STAMP) ## checkov and the schemas of custom resources over deploy/kubernetes (installs both in .venv-checks)
 	$(BIN)/python -m tests.deploy.heavy_checks
+
+sbom: $(STAMP) ## list what is in each image that was built, as CycloneDX in sbom/, where a Docker engine is
+	$(BIN)/python tools/sbom.py
 
 dashboards: $(STAMP) ## write deploy/grafana's dashboards and deploy/prometheus' rules for Kubernetes anew
 	$(BIN)/python -m deploy.grafana
