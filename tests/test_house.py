@@ -26,10 +26,10 @@ LARGEST_FILE_BYTES = 25_000_000  # the limit of shipped weights
 
 # What users and services may import; a name that goes or comes is a release note.
 PUBLIC = {
-    *("BitstreamError", "BudgetError", "CheckpointError", "ConfigError", "CorruptError", "DesyncError", "FormatError"),
-    *("ImageError", "LimitError", "ManypathError", "ModelMismatchError", "PathError", "QualityError", "RequestError"),
-    *("TruncatedError", "Codec", "DecodePath", "Image", "Rate", "Reconstruction", "ScoreMap", "StageTimings"),
-    *("StreamInfo", "inspect", "keep_memory"),
+    *("BitstreamError", "BudgetError", "CheckpointError", "ConfigError", "CorruptError", "DesyncError", "EffortError"),
+    *("FormatError", "ImageError", "LimitError", "ManypathError", "ModelMismatchError", "PathError", "QualityError"),
+    *("RequestError", "TruncatedError", "Codec", "DecodePath", "Image", "Rate", "Reconstruction", "ScoreMap"),
+    *("StageTimings", "StreamInfo", "inspect", "keep_memory"),
 }
 
 # Spelt so that this file does not contain what it looks for.

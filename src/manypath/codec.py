@@ -95,6 +95,7 @@ class Codec:
         self.model_digest = released.digest[: 2 * checkpoint.DIGEST_BYTES]
         self._model.set_transform_dtype(transform_dtype(dtype, self._device, rounds_well=self._model.ROUNDS_WELL))
         self.config = self._model.config
+        self.most_effort = self._model.MOST_EFFORT
         self.sides: frozenset[str] = frozenset(dict(self.config.sides))
         self.main_path = main_path(self.sides)
         self.trained_paths = self.sides | {self.main_path}

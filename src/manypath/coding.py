@@ -21,9 +21,16 @@ ONE_THREAD_POSITIONS = 4096  # of the latent: 1 Mpx
 Chunks = tuple[bytes, ...]
 Listener = Callable[[Step, Tensor, Symbols, RowNumbers], None]
 """(step, positions [P], symbols int16 [B, P, width], scale indexes uint8 [B, P, width])."""
+Chooser = Callable[[Step, Tensor, Tensor], Tensor]
+"""(step, residuals [B, P, width], scale indexes float [B, P, width]) -> symbols, whole numbers as floats."""
 
 
-def _inside(y: Tensor, seen: tuple[int, int] | None) -> Tensor | None:
+def nearest(_: Step, residuals: Tensor, __: Tensor) -> Tensor:
+    """Round to the nearest symbol, in place: a ``Chooser``."""
+    return residuals.round_()
+
+
+def inside(y: Tensor, seen: tuple[int, int] | None) -> Tensor | None:
     """Return float32 [1, h * w, 1], 1 where there is picture and 0 in padding; None if there is no padding."""
     if seen is None or seen == tuple(y.shape[1:3]):
         return None
@@ -69,6 +76,8 @@ class SymbolCoder:
         checksums: Sequence[Checksum],
         timings: StageTimings,
         seen: tuple[int, int] | None = None,
+        *,
+        choose: Chooser = nearest,
     ) -> list[Chunks]:
         """Write the latents of a batch.
 
@@ -79,6 +88,7 @@ class SymbolCoder:
             timings: added to.
             seen: rows and columns of the grid that hold some of the picture, all unless given; the symbols of padding
                 are zero, which costs next to nothing.
+            choose: turns residuals into symbols.
 
         Returns:
             Each sample's chunks.
@@ -88,7 +98,8 @@ class SymbolCoder:
         if b > 1 and not model.exact:  # floats of a batch may differ from those of one, and the reader has one
             codes = code.expand(b)
             return [
-                self.encode(y[i : i + 1], codes[i : i + 1], checksums[i : i + 1], timings, seen)[0] for i in range(b)
+                self.encode(y[i : i + 1], codes[i : i + 1], checksums[i : i + 1], timings, seen, choose=choose)[0]
+                for i in range(b)
             ]
         encoders = [StripEncoder(self._rows, checksum) for checksum in checksums]
         z = model.hyper_symbols(model.hyper_latent(y, code))
@@ -99,15 +110,15 @@ class SymbolCoder:
                 encoder.end_chunk()
         gained = (y * model.gain(code)[:, None, None]).flatten(1, 2)
         skips = model.SKIPS
-        inside = None if model.CODES_PADDING else _inside(y, seen)
+        held = None if model.CODES_PADDING else inside(y, seen)
 
         def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
-            symbols = at(gained[..., step.start : step.start + step.width], where) - means
-            symbols.round_().clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+            residuals = at(gained[..., step.start : step.start + step.width], where) - means
+            symbols = choose(step, residuals, indexes).clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT)
             if skips:
                 symbols.mul_(indexes != SKIPPED_INDEX)
-            if inside is not None:
-                symbols.mul_(at(inside, where))
+            if held is not None:
+                symbols.mul_(at(held, where))
             with timings.measure("coding"):
                 for encoder, own, numbers in zip(encoders, _symbols(symbols), self._indexes(indexes), strict=True):
                     encoder.push(own, numbers)

@@ -6,7 +6,7 @@
       ConfigError               the model configuration contradicts itself
       CheckpointError           a file is missing, or its keys or digest do not match
       RequestError              the caller asked for the impossible
-        ImageError QualityError PathError BudgetError
+        ImageError QualityError PathError BudgetError EffortError
       BitstreamError            the bytes are not what they claim to be
         FormatError             not our magic, version, flags, or a table that lies
         TruncatedError          fewer bytes than the header promises
@@ -49,6 +49,10 @@ class PathError(RequestError):
 
 class BudgetError(RequestError):
     """The byte budget cannot be met at any quality."""
+
+
+class EffortError(RequestError):
+    """The effort is not one that the encoder has, or that the model takes."""
 
 
 class BitstreamError(ManypathError):

@@ -127,6 +127,7 @@ class Network(nn.Module, abc.ABC):
         HYPER_BOUND: |z_hat| is at most this.
         STORED_DTYPE: of what a released checkpoint holds as floats.
         ROUNDS_WELL: whether transforms in bfloat16 lose next to nothing.
+        MOST_EFFORT: that an encoder can spend on its latents.
         reaches: margins, in pixels, that the analysis and the synthesis of a strip want around it.
         exact: whether the entropy parameters are integers, equal on every machine and in every batch.
     """
@@ -137,6 +138,7 @@ class Network(nn.Module, abc.ABC):
     HYPER_BOUND: ClassVar[int]
     STORED_DTYPE: ClassVar[torch.dtype]
     ROUNDS_WELL: ClassVar[bool]
+    MOST_EFFORT: ClassVar[int] = 0
 
     config: ModelConfig
     reaches: tuple[int, int]

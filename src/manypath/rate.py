@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from manypath.arguments import as_number
 from manypath.bitstream import HEADER_BYTES
-from manypath.errors import BudgetError, RequestError
+from manypath.errors import BudgetError, EffortError, RequestError
 from manypath.quality import DEFAULT_QUALITY, LEVELS, QUALITY_STEPS, quality_to_code
 
 MOST_BYTES = 2**62  # of a budget: more is the same
@@ -22,20 +22,24 @@ class Rate:
         quality: 1.0..8.0 in steps of 1/32, 8 = highest rate.
         max_bytes: the stream has at most this many bytes, and at least 95 % of them where the range allows.
         bpp: the same in bits per pixel.
+        effort: time spent on better latents, 0..2; at a quality it saves bits, at a budget the picture gains.
 
     Raises:
         QualityError: the quality is no number in 1..8.
         BudgetError: the budget is no positive, finite number.
+        EffortError: the effort is not 0, 1 or 2.
         RequestError: more than one of them is given.
     """
 
     MIN_QUALITY: ClassVar[float] = 1.0
     MAX_QUALITY: ClassVar[float] = float(LEVELS)
     QUALITY_STEP: ClassVar[float] = 1 / QUALITY_STEPS
+    MOST_EFFORT: ClassVar[int] = 2
 
     quality: float | None = None
     max_bytes: int | None = None
     bpp: float | None = None
+    effort: int = 0
 
     def __post_init__(self) -> None:
         """Check what is given."""
@@ -47,6 +51,8 @@ class Rate:
         for value in (self.max_bytes, self.bpp):
             if value is not None:
                 _positive(value)
+        if type(self.effort) is not int or not 0 <= self.effort <= self.MOST_EFFORT:
+            raise EffortError(f"effort must be a whole number from 0 to {self.MOST_EFFORT}, got {self.effort!r:.80}")
 
     @property
     def is_budget(self) -> bool:

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import torch
 
-STAGES = ("analysis", "entropy_parameters", "coding", "synthesis")
+STAGES = ("analysis", "effort", "entropy_parameters", "coding", "synthesis")
 
 
 class StageTimings:

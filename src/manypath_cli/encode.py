@@ -27,6 +27,7 @@ examples:
   manypath encode holiday/ -o small/ --target-bpp 0.3  each picture below holiday/, folders kept
   manypath encode 'shots/**/*.png' -o small/ --max-bytes 20000
   manypath encode holiday/ -o small/ --skip-existing   goes on where it was interrupted
+  manypath encode photo.jpg --max-bytes 20000 --effort 2   a better picture for as many bytes, later
   cat photo.png | manypath encode - > photo.mpa
 """
 
@@ -57,6 +58,14 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     rate.add_argument("--max-bytes", type=int, metavar="N", help="at most N bytes a picture, and close to it")
     rate.add_argument("--target-bpp", type=float, metavar="B", help="the same in bits per pixel of the picture")
+    parser.add_argument(
+        "--effort",
+        type=int,
+        default=0,
+        metavar="N",
+        help="time spent on better latents: 0, 1 or 2; at a quality it saves bits, at a budget the picture gains "
+        "(default: %(default)s)",
+    )
     parser.add_argument(
         "--background",
         metavar="COLOUR",
@@ -90,7 +99,7 @@ def encode(args: argparse.Namespace) -> int:
         force=args.force,
         skip_existing=args.skip_existing,
     )
-    rate = Rate(quality=args.quality, max_bytes=args.max_bytes, bpp=args.target_bpp)
+    rate = Rate(quality=args.quality, max_bytes=args.max_bytes, bpp=args.target_bpp, effort=args.effort)
     codec = load_codec(args)
 
     def convert(data: bytes) -> Output:

@@ -44,11 +44,12 @@ def test_an_upright_picture_comes_out_of_a_turned_one(manypath: Run, tmp_path: P
 def test_quality_and_budgets_reach_the_codec(manypath: Run, tmp_path: Path) -> None:
     save_picture(tmp_path / "a.png", 64, 64)
     sizes = {}
-    for options in ("--quality 1", "--quality 8", "--max-bytes 600", "--target-bpp 0.9"):
+    for options in ("--quality 1", "--quality 8", "--max-bytes 600", "--target-bpp 0.9", "--max-bytes 600 --effort 1"):
         assert manypath("encode", "a.png", "--force", *options.split()) == ExitCode.OK
         sizes[options] = (tmp_path / "a.mpa").stat().st_size
     assert sizes["--quality 1"] < sizes["--quality 8"]
     assert sizes["--max-bytes 600"] <= 600
+    assert sizes["--max-bytes 600 --effort 1"] <= 600
     assert sizes["--target-bpp 0.9"] <= 0.9 * 64 * 64 / 8
 
 
@@ -104,6 +105,7 @@ def mistakes(manypath: Run, tmp_path: Path, files_to_make_mistakes_with: Path) -
     ("command", "code", "message"),
     [
         ("encode a.png --quality 9.5", ExitCode.REQUEST, "quality must be in"),
+        ("encode a.png --effort 3", ExitCode.REQUEST, "effort must be a whole number from 0 to 2, got 3"),
         ("encode a.png --max-bytes 20", ExitCode.REQUEST, "a.png: the budget of 20 bytes"),
         ("encode notes.txt", ExitCode.REQUEST, "notes.txt: not a JPEG"),
         ("encode missing.png", ExitCode.REQUEST, "missing.png does not exist"),

@@ -1,0 +1,1 @@
+"""Encoder effort: time spent on better latents, which no decoder can tell."""
