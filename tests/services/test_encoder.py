@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from manypath.bitstream import inspect
-from manypath.codec import Codec
+from manypath.codec import Codec, Rate
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_pictures.reader import read_picture
 from tests.pictures.files import (
@@ -129,6 +129,27 @@ def test_capabilities_tell_model_and_limits(client, codec):
     assert list(told.trained_paths) == [pb.PATH_PERCEPTUAL]
     assert list(told.path_names) == ["perceptual"]
     assert not told.has_uplink
+    assert told.max_effort == Rate.MOST_EFFORT
+
+
+def test_an_effort_gives_the_bytes_that_the_codec_gives_and_tells_its_time(client, codec):
+    image = photo()
+    response = encode(client, as_raw(image), quality=4.0, effort=1)
+    assert response.bitstream == codec.encode(image, Rate(quality=4.0, effort=1))
+    assert response.bitstream != encode(client, as_raw(image), quality=4.0).bitstream
+    assert {timing.stage: timing.seconds for timing in response.timings}["effort"] > 0
+    asked = len(response.bitstream)
+    within = encode(client, as_raw(image), max_bytes=asked, effort=1)
+    assert within.budget.used_bytes == len(within.bitstream) <= asked
+
+
+def test_an_encoder_takes_no_more_effort_than_it_was_told_to(start):
+    running = start("encoder", max_effort=0)
+    with running.client() as client:
+        assert client.GetCapabilities(pb.GetCapabilitiesRequest(), timeout=SECONDS).max_effort == 0
+        error = refusal(client.Encode, pb.EncodeRequest(picture=as_raw(photo()), rate=pb.Rate(effort=1)))
+    assert error.code().name == "INVALID_ARGUMENT"
+    assert "from 0 to 0, got 1" in error.details()
 
 
 def animated() -> pb.Picture:
@@ -229,6 +250,7 @@ def test_a_small_file_that_is_minutes_of_work_is_refused(client, data):
         {"target_bpp": 1e-9},
         {"quality": 0.0},
         {"target_bpp": 0.0},
+        {"effort": Rate.MOST_EFFORT + 1},
     ],
 )
 def test_a_rate_that_cannot_be_is_an_invalid_argument(client, rate):

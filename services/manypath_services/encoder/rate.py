@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from manypath import BudgetError, StreamInfo
+from manypath import BudgetError, EffortError, StreamInfo
 from manypath_api.v1 import codec_pb2 as pb
 
-_SEARCH = 3  # times the work of one encoding, about: the search for a budget keeps what it can
+# times the work of one encoding, about
+_SEARCH = 3  # the search for a budget keeps what it can
+_EFFORTS = (1, 6, 20)  # see benchmarks.effort
 
 
 class Rate(NamedTuple):
-    """At most one of them is given; none is the codec's default quality."""
+    """At most one of the first three is given; none is the codec's default quality."""
 
     quality: float | None = None
     max_bytes: int | None = None
     target_bpp: float | None = None
+    effort: int = 0
 
     @property
-    def searches(self) -> int:
-        """How many times one encoding's work this is, about."""
-        return 1 if self.max_bytes is None and self.target_bpp is None else _SEARCH
+    def is_budget(self) -> bool:
+        """Whether the quality is searched for."""
+        return self.max_bytes is not None or self.target_bpp is not None
+
+    @property
+    def work(self) -> int:
+        """How many times the work of one encoding without effort this is, about."""
+        return (_SEARCH if self.is_budget else 1) * _EFFORTS[self.effort]
 
     def check_pixels(self, pixels: int) -> None:
         """Refuse a budget of no byte.
@@ -32,18 +40,21 @@ class Rate(NamedTuple):
             raise BudgetError(f"target_bpp must allow at least 1 byte, got {self.target_bpp}")
 
 
-def read_rate(rate: pb.Rate) -> Rate:
+def read_rate(rate: pb.Rate, max_effort: int) -> Rate:
     """Return what a message asks for.
 
     Raises:
         BudgetError: it allows no byte.
+        EffortError: this encoder takes less effort.
     """
+    if rate.effort > max_effort:
+        raise EffortError(f"this encoder takes efforts from 0 to {max_effort}, got {rate.effort}; ask for less")
     kind = rate.WhichOneof("target")
     if kind is None:
-        return Rate()
+        return Rate(effort=rate.effort)
     if kind == "max_bytes" and rate.max_bytes == 0:
         raise BudgetError("max_bytes must be at least 1, got 0")
-    return Rate(**{kind: getattr(rate, kind)})
+    return Rate(**{kind: getattr(rate, kind)}, effort=rate.effort)
 
 
 def budget_message(rate: Rate, info: StreamInfo) -> pb.Budget | None:

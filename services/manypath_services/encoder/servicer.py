@@ -103,19 +103,20 @@ class EncoderServicer(CodecServicer[EncoderSettings], pb_grpc.EncoderServiceServ
             trained_paths=path_numbers(codec.trained_paths),
             path_names=path_names(codec.trained_paths),
             has_uplink=bool(self.settings.uplink),
+            max_effort=min(self.settings.max_effort, codec.most_effort),
         )
 
     async def _encode(self, picture: pb.Picture, rate: pb.Rate, context: _Context) -> pb.EncodeResponse:
         codec = self.loaded()
         bytes_in = picture.ByteSize()
         size = await _size(picture, self.settings.max_pixels)
-        asked = read_rate(rate)
+        asked = read_rate(rate, min(self.settings.max_effort, codec.most_effort))
         computed = await self.compute.run_batched(
             self._work,
             Order(picture, asked),
             key=batch_key(size, asked),
             timeout_seconds=context.time_remaining(),
-            pixels=size.width * size.height * asked.searches,
+            pixels=size.width * size.height * asked.work,
         )
         bitstream, info, worked = computed.value
         seconds = {"queue": computed.wait_seconds, **worked}

@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from manypath import Rate
 from manypath_camera.retention import Policy
 from manypath_services.codec.settings import CodecSettings
 from manypath_services.common.client import check_target
@@ -34,6 +35,13 @@ class EncoderSettings(CodecSettings):
     uplink_token_file: Path | None = Field(None, description="File that holds the token the decoder wants; needs TLS.")
     ready_with_uplink: bool = Field(
         False, description="Report not ready while no decoder answers; calls that come nevertheless are answered."
+    )
+
+    max_effort: int = Field(
+        Rate.MOST_EFFORT,
+        ge=0,
+        le=Rate.MOST_EFFORT,
+        description="Largest effort that a request may ask for: effort costs time.",
     )
 
     spool: Path | None = Field(

@@ -39,8 +39,8 @@ class Encoded(NamedTuple):
 
 
 def batch_key(size: Size, rate: Rate) -> Hashable | None:
-    """Return what pictures must have in common to be encoded together; None for a budget, whose search is its own."""
-    return None if rate.searches > 1 else (*padded(size.width, size.height), rate.quality)
+    """Return what pictures must have in common to be encoded together; None for one whose work is its own."""
+    return None if rate.is_budget or rate.effort else (*padded(size.width, size.height), rate.quality)
 
 
 def encode_together(codec: Codec, orders: Sequence[Order], max_pixels: int) -> list[Encoded | Exception]:
@@ -71,7 +71,7 @@ def encode_together(codec: Codec, orders: Sequence[Order], max_pixels: int) -> l
     if images:
         timings = StageTimings()
         asked = orders[0].rate
-        allowed = CodecRate(quality=asked.quality, max_bytes=asked.max_bytes, bpp=asked.target_bpp)
+        allowed = CodecRate(quality=asked.quality, max_bytes=asked.max_bytes, bpp=asked.target_bpp, effort=asked.effort)
         streams = codec.encode_batch(list(images.values()), allowed, timings=timings)
         shares = {stage: spent / len(streams) for stage, spent in timings.seconds.items()}
         for number, stream in zip(images, streams, strict=True):

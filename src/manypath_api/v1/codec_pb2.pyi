@@ -64,14 +64,16 @@ class Picture(_message.Message):
     def __init__(self, file: _Optional[bytes] = ..., raw: _Optional[_Union[RawPicture, _Mapping]] = ...) -> None: ...
 
 class Rate(_message.Message):
-    __slots__ = ("quality", "max_bytes", "target_bpp")
+    __slots__ = ("quality", "max_bytes", "target_bpp", "effort")
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
     TARGET_BPP_FIELD_NUMBER: _ClassVar[int]
+    EFFORT_FIELD_NUMBER: _ClassVar[int]
     quality: float
     max_bytes: int
     target_bpp: float
-    def __init__(self, quality: _Optional[float] = ..., max_bytes: _Optional[int] = ..., target_bpp: _Optional[float] = ...) -> None: ...
+    effort: int
+    def __init__(self, quality: _Optional[float] = ..., max_bytes: _Optional[int] = ..., target_bpp: _Optional[float] = ..., effort: _Optional[int] = ...) -> None: ...
 
 class PathRequest(_message.Message):
     __slots__ = ("path", "task_share", "path_name", "score_maps")
@@ -334,7 +336,7 @@ class GetCapabilitiesRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetCapabilitiesResponse(_message.Message):
-    __slots__ = ("model", "model_digest", "device", "min_quality", "max_quality", "quality_step", "max_pixels", "max_message_bytes", "picture_formats", "trained_paths", "has_uplink", "path_names")
+    __slots__ = ("model", "model_digest", "device", "min_quality", "max_quality", "quality_step", "max_pixels", "max_message_bytes", "picture_formats", "trained_paths", "has_uplink", "path_names", "max_effort")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
@@ -347,6 +349,7 @@ class GetCapabilitiesResponse(_message.Message):
     TRAINED_PATHS_FIELD_NUMBER: _ClassVar[int]
     HAS_UPLINK_FIELD_NUMBER: _ClassVar[int]
     PATH_NAMES_FIELD_NUMBER: _ClassVar[int]
+    MAX_EFFORT_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_digest: str
     device: str
@@ -359,7 +362,8 @@ class GetCapabilitiesResponse(_message.Message):
     trained_paths: _containers.RepeatedScalarFieldContainer[Path]
     has_uplink: bool
     path_names: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, model: _Optional[str] = ..., model_digest: _Optional[str] = ..., device: _Optional[str] = ..., min_quality: _Optional[float] = ..., max_quality: _Optional[float] = ..., quality_step: _Optional[float] = ..., max_pixels: _Optional[int] = ..., max_message_bytes: _Optional[int] = ..., picture_formats: _Optional[_Iterable[str]] = ..., trained_paths: _Optional[_Iterable[_Union[Path, str]]] = ..., has_uplink: _Optional[bool] = ..., path_names: _Optional[_Iterable[str]] = ...) -> None: ...
+    max_effort: int
+    def __init__(self, model: _Optional[str] = ..., model_digest: _Optional[str] = ..., device: _Optional[str] = ..., min_quality: _Optional[float] = ..., max_quality: _Optional[float] = ..., quality_step: _Optional[float] = ..., max_pixels: _Optional[int] = ..., max_message_bytes: _Optional[int] = ..., picture_formats: _Optional[_Iterable[str]] = ..., trained_paths: _Optional[_Iterable[_Union[Path, str]]] = ..., has_uplink: _Optional[bool] = ..., path_names: _Optional[_Iterable[str]] = ..., max_effort: _Optional[int] = ...) -> None: ...
 
 class DecoderServiceGetCapabilitiesRequest(_message.Message):
     __slots__ = ()
