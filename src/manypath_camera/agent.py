@@ -201,9 +201,9 @@ class CameraClient:
 
     def _make_budget(self, rate: RateConfiguration, key: str) -> Budget:
         if rate.link is not None:
-            bucket = TokenBucket.of_link(rate.link.bits_per_second, rate.link.max_delay_seconds)
+            bucket = TokenBucket.of_link(rate.link.bits_per_second, rate.link.max_delay_seconds, rate.effort)
         elif rate.daily_quota is not None:
-            bucket = TokenBucket.of_day(rate.daily_quota)
+            bucket = TokenBucket.of_day(rate.daily_quota, rate.effort)
         else:
             return FixedRate(_fixed(rate))
         state = self.spool.recall(key)
@@ -263,10 +263,10 @@ class CameraClient:
 def _fixed(rate: RateConfiguration) -> pb.Rate:
     """Return a rate of each frame, as the encoder takes it."""
     if rate.max_bytes is not None:
-        return pb.Rate(max_bytes=rate.max_bytes)
+        return pb.Rate(max_bytes=rate.max_bytes, effort=rate.effort)
     if rate.bpp is not None:
-        return pb.Rate(target_bpp=rate.bpp)
-    return pb.Rate(quality=rate.quality or 4.0)
+        return pb.Rate(target_bpp=rate.bpp, effort=rate.effort)
+    return pb.Rate(quality=rate.quality or 4.0, effort=rate.effort)
 
 
 def _wishes(configuration: Configuration, camera: CameraConfiguration | None) -> pb.FrameWishes:

@@ -105,9 +105,11 @@ class TokenBucket:
         per_second: bytes that come in.
         capacity: bytes that can be saved.
         tokens: bytes that are there at the start.
+        effort: for the encoder.
     """
 
-    def __init__(self, per_second: float, capacity: float, tokens: float = 0.0) -> None:
+    def __init__(self, per_second: float, capacity: float, tokens: float = 0.0, effort: int = 0) -> None:
+        self._effort = effort
         self._per_second = per_second
         self._capacity = capacity
         self._tokens = min(tokens, capacity)
@@ -118,19 +120,19 @@ class TokenBucket:
         self._lock = threading.Lock()
 
     @classmethod
-    def of_link(cls, bits_per_second: float, max_delay_seconds: float) -> TokenBucket:
+    def of_link(cls, bits_per_second: float, max_delay_seconds: float, effort: int = 0) -> TokenBucket:
         """Return the budget of a link whose frames must not take longer than ``max_delay_seconds`` each."""
         per_second = bits_per_second / 8
-        return cls(per_second, per_second * max_delay_seconds)
+        return cls(per_second, per_second * max_delay_seconds, effort=effort)
 
     @classmethod
-    def of_day(cls, quota_bytes: float) -> TokenBucket:
+    def of_day(cls, quota_bytes: float, effort: int = 0) -> TokenBucket:
         """Return the budget of a day: in no 24 hours is more spent than the quota, wherever they begin.
 
         An hour's worth can be saved for when something happens; that much less comes in.
         """
         capacity = quota_bytes / 24
-        return cls((quota_bytes - capacity) / _DAY, capacity, capacity)
+        return cls((quota_bytes - capacity) / _DAY, capacity, capacity, effort)
 
     @property
     def left(self) -> float | None:
@@ -162,7 +164,7 @@ class TokenBucket:
                 return None
             self._tokens -= reserved
             self._granted_at = now
-            return Grant(pb.Rate(max_bytes=size), reserved)
+            return Grant(pb.Rate(max_bytes=size, effort=self._effort), reserved)
 
     def settle(self, grant: Grant, used: int | None) -> None:
         """See ``Budget``."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from manypath_camera.errors import ConfigurationError
 from manypath_camera.retention import Limits, Policy
 
+MOST_EFFORT = 2  # of the codec, which cameras do not import
 MOST_CAMERAS = 64  # their names are labels of metrics
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?", re.IGNORECASE)
@@ -43,19 +44,21 @@ class LinkRate(_Part):
 
 
 class RateConfiguration(_Part):
-    """What frames may spend: one of these."""
+    """What frames may spend: one of these, and how much time the encoder may spend on each."""
 
     quality: float | None = Field(None, ge=1, le=8)
     max_bytes: Bytes | None = Field(None, ge=100)
     bpp: float | None = Field(None, gt=0, le=24)
     link: LinkRate | None = None
     daily_quota: Bytes | None = Field(None, ge=100_000)
+    effort: int = Field(0, ge=0, le=MOST_EFFORT, description="Time that the encoder spends on better latents.")
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        kinds = [name for name in type(self).model_fields if name != "effort"]
+        given = [name for name in kinds if getattr(self, name) is not None]
         if len(given) != 1:
-            names = ", ".join(type(self).model_fields)
+            names = ", ".join(kinds)
             raise ValueError(f"a rate is exactly one of {names}; got {', '.join(given) or 'none'}")
         return self
 

@@ -97,6 +97,9 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     rate.add_argument("--bpp", type=float, help="bits per pixel of each frame")
     rate.add_argument("--link", type=float, metavar="BITS", help="bits a second that may be spent")
     rate.add_argument("--daily-quota", metavar="SIZE", help="that may be spent in any 24 hours, as 200MB")
+    one.add_argument(
+        "--effort", type=int, default=0, metavar="N", help="time spent on each frame: 0, 1 or 2 (default: %(default)s)"
+    )
     parser.add_argument("--encoder", metavar="HOST:PORT", help="encoder to send to (default: localhost:50051)")
     parser.add_argument("--uplink", metavar="HOST:PORT", help="decoder; an encoder is started here that sends there")
     parser.add_argument("--model", default="edge", help="of that encoder (default: %(default)s)")
@@ -170,6 +173,7 @@ def _configuration(args: argparse.Namespace) -> tuple[Configuration, WatchedFile
         "daily_quota": args.daily_quota,
     }
     chosen = {name: value for name, value in rate.items() if value is not None} or {"quality": 4.0}
+    chosen["effort"] = args.effort
     one = {
         "source": "demo:" if args.demo else args.source,
         "every": args.every,

@@ -87,6 +87,14 @@ def test_a_frame_that_was_not_sent_gives_its_bytes_back():
     assert bucket.left == before
 
 
+@pytest.mark.parametrize("bucket", [TokenBucket.of_link(8e6, 2.0, effort=1), TokenBucket.of_day(1e9, effort=1)])
+def test_a_bucket_s_frames_are_encoded_with_its_effort(bucket):
+    bucket.grant(0.0)
+    grant = bucket.grant(1.0)
+    assert grant.rate.max_bytes > 0
+    assert grant.rate.effort == 1
+
+
 def test_a_fixed_rate_is_the_same_for_every_frame():
     budget = FixedRate(pb.Rate(quality=3))
     grant = budget.grant(0.0)

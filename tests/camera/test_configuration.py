@@ -2,6 +2,7 @@
 
 import pytest
 
+from manypath.rate import Rate
 from manypath_camera.configuration import WatchedFile, read_configuration
 from manypath_camera.errors import ConfigurationError
 from manypath_camera.retention import Policy
@@ -17,7 +18,7 @@ cameras:
     every: 2
     on_change: 0.02
     masks: [[[0, 0], [0.3, 0], [0.3, 0.25]]]
-  yard: {source: "demo:", rate: {quality: 5}}
+  yard: {source: "demo:", rate: {quality: 5, effort: 2}}
 """
 
 
@@ -28,6 +29,7 @@ def test_a_whole_file_is_read():
     assert configuration.spool.limits().policy is Policy.THIN
     assert configuration.cameras["gate"].masks == (((0.0, 0.0), (0.3, 0.0), (0.3, 0.25)),)
     assert configuration.cameras["yard"].rate.quality == 5
+    assert (configuration.rate.effort, configuration.cameras["yard"].rate.effort) == (0, Rate.MOST_EFFORT)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,8 @@ def test_a_whole_file_is_read():
         ("cameras: {gate: {source: x, turn: 45}}", "turn is 0, 90, 180 or 270"),
         ("cameras: {gate: {source: x, rate: {quality: 4, bpp: 1}}}", "exactly one of"),
         ("rate: {quality: 9}", "quality"),
+        ("rate: {effort: 1}", "exactly one of"),
+        (f"rate: {{quality: 4, effort: {Rate.MOST_EFFORT + 1}}}", "effort"),
         ("rate: {daily_quota: lots}", "daily_quota"),
         ("cameras: {gate: {source: x, masks: [[[0, 0], [1, 1]]]}}", "three points"),
         ("cameras: {gate: {source: x, crop: [0.5, 0, 0.2, 1]}}", "left < right"),
