@@ -16,6 +16,7 @@ from manypath.errors import BudgetError, EffortError, RequestError
 from manypath.image import Image
 from manypath.paths import DecodePath
 from tests.codec.conftest import photo
+from tests.codec.parts import parts
 
 MOST_EFFORT = Rate.MOST_EFFORT
 
@@ -114,14 +115,15 @@ def test_a_model_without_gradients_takes_no_effort() -> None:
         published.encode(photo(64, 64), Rate(effort=1))
 
 
-def test_effort_needs_nothing_from_its_caller(codec: Codec) -> None:
+def test_effort_needs_nothing_from_its_caller() -> None:
     """Whatever a caller has said of gradients, effort takes its own, and leaves none behind."""
+    codec, model, _ = parts("tiny-random")
     image = photo(64, 64)
     expected = codec.encode(image, Rate(effort=1))
     for mode in (torch.no_grad(), torch.inference_mode(), torch.enable_grad()):
         with mode:
             assert codec.encode(image, Rate(effort=1)) == expected
-    assert all(parameter.grad is None for parameter in codec._model.parameters())
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_prices_are_those_of_the_tables() -> None:
@@ -140,9 +142,10 @@ def test_prices_are_those_of_the_tables() -> None:
     assert pricing.cheaper(far, several, torch.full((4,), 1e9)).tolist() == [0, 0, 0, 0]
 
 
-def test_what_is_measured_of_a_model_is_measured_alike_each_time(codec: Codec) -> None:
+def test_what_is_measured_of_a_model_is_measured_alike_each_time() -> None:
+    _, model, coder = parts("tiny-random")
     assert torch.equal(drawn(torch.Generator().manual_seed(0)), drawn(torch.Generator().manual_seed(0)))
-    first, second = (Effort(codec._model, codec._coder)._terrain(50) for _ in range(2))
+    first, second = (Effort(model, coder).terrain(50) for _ in range(2))
     assert torch.equal(first.curvature, second.curvature)
     assert bool((first.curvature > 0).all())
     assert float(first.steepest) >= 1

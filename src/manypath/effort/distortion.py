@@ -88,7 +88,7 @@ def sloped(model: Network, y_hat: Tensor, original: Original, code: int, *, want
     return Sloped(total * _UNIT, torch.cat(gradients, 1) * _UNIT if wanted else None)
 
 
-def terrain(model: Network, y_hat: Tensor, coded: Tensor, code: int, random: torch.Generator) -> Terrain:
+def survey(model: Network, y_hat: Tensor, coded: Tensor, code: int, random: torch.Generator) -> Terrain:
     """Measure the terrain around y_hat [1, h, w, M].
 
     A change of one unit changes the picture by a column of the Jacobian J; the squared length of that column is the

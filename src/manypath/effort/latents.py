@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from manypath.coding import Chooser, SymbolCoder, inside, nearest
-from manypath.effort.distortion import Original, Terrain, drawn, sloped, terrain
+from manypath.effort.distortion import Original, Terrain, drawn, sloped, survey
 from manypath.entropy.pricing import Pricing
 from manypath.entropy.schedule import Step, at
 from manypath.entropy.tables import SKIPPED_INDEX
@@ -89,7 +89,7 @@ class Effort:
 
     def chooser(self, code: int) -> Chooser:
         """Return how residuals become symbols at a quality code: the rounding that ``SymbolCoder.encode`` takes."""
-        price = 2 * PRICE_SHARE * self.weight(code) / self._terrain(code).curvature
+        price = 2 * PRICE_SHARE * self.weight(code) / self.terrain(code).curvature
 
         def choose(step: Step, residuals: Tensor, indexes: Tensor) -> Tensor:
             return self._pricing.cheaper(residuals, indexes, price[step.start : step.start + step.width])
@@ -107,7 +107,7 @@ class Effort:
         """
         model, codes = self._model, self._model.codes(code)
         gain: Tensor = model.gain(codes)[:, None, None]
-        curvature, steepest = self._terrain(code)
+        curvature, steepest = self.terrain(code)
         weight, choose = RATE_SHARE * self.weight(code), self.chooser(code)
         seen = (ceil_div(original.rows, LATENT_PIXELS), ceil_div(original.columns, LATENT_PIXELS))
         held = None if model.CODES_PADDING else inside(y, seen)
@@ -129,7 +129,7 @@ class Effort:
                 target = target - (newton * length).clamp_(-_MOST_STEP, _MOST_STEP) * rounded.coded
         return best.view(y.shape) / gain
 
-    def _terrain(self, code: int) -> Terrain:
+    def terrain(self, code: int) -> Terrain:
         """Return how the distortion curves at a quality code, geometric between levels."""
         low, above = _level(code)
         for level in (low, low + 1):
@@ -149,7 +149,7 @@ class Effort:
         gained = (y * model.gain(codes)[:, None, None]).flatten(1, 2)
         rounded = _Rounded(self._pricing, gained, nearest, None, skips=model.SKIPS)
         y_hat = model.refined(model.walk(features, codes, rounded), features)
-        return terrain(model, y_hat, rounded.coded.view(y_hat.shape), code, random)
+        return survey(model, y_hat, rounded.coded.view(y_hat.shape), code, random)
 
 
 def _level(code: int) -> tuple[int, float]:
