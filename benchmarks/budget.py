@@ -6,7 +6,6 @@ the stream uses, and how long it took beside one encode at the quality that was 
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from benchmarks.command import command
 from benchmarks.picture import photo_like
 from manypath.bitstream import inspect
 from manypath.budget import GOOD_SHARE
@@ -78,11 +78,10 @@ def measure(codec: Codec, image: Image8, bpp: float) -> Row | None:
 
 def main() -> int:
     """Print one line a budget, and whether each was kept."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("budget", __doc__)
     parser.add_argument(
         "--pictures", type=Path, help="folder of PNG pictures of at most 4 Mpx (default: three made ones)"
     )
-    parser.add_argument("--model", default="edge", help="(default: %(default)s)")
     parser.add_argument("--bpp", default="0.1,0.25,0.5,1.0", metavar="B,B", help="budgets (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="(default: %(default)s)")
     args = parser.parse_args()

@@ -6,7 +6,6 @@ of 1 Mpx as a browser does and fetches what the page shows: the part of the page
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import re
@@ -17,6 +16,7 @@ from contextlib import ExitStack
 import httpx
 from PIL import Image
 
+from benchmarks.command import command
 from benchmarks.picture import photo_like
 from manypath_cli.service_process import ServiceProcess
 
@@ -43,10 +43,9 @@ def shown(http: httpx.Client, part: httpx.Response) -> str:
 
 def main() -> None:
     """Print medians and extremes in milliseconds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("console", __doc__)
     parser.add_argument("--repeat", type=int, default=5, help="pictures (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="of encoder and decoder (default: %(default)s)")
-    parser.add_argument("--model", default="edge", help="name or .safetensors file (default: %(default)s)")
     args = parser.parse_args()
     first: list[float] = []
     next_share: list[float] = []
@@ -62,15 +61,15 @@ def main() -> None:
         http = ends.enter_context(httpx.Client(base_url=f"http://localhost:{console.ports().grpc}", timeout=120))
         for number in range(args.repeat + 1):  # the first warms everything up
             content = jpeg(number)
-            begun = time.perf_counter()
+            started = time.perf_counter()
             part = http.post("/pictures", files={"file": ("a.jpg", content)}, data={"path": "mse"}, headers=_HTMX)
             picture = shown(http, part)
-            seconds = [time.perf_counter() - begun]
+            seconds = [time.perf_counter() - started]
             for change in ({"share": "0.6"}, {"path": "segmentation"}, {"quality": "5"}):
-                begun = time.perf_counter()
+                started = time.perf_counter()
                 query = {"picture": picture, "path": "mse"} | change
                 shown(http, http.get("/view", params=query, headers=_HTMX))
-                seconds.append(time.perf_counter() - begun)
+                seconds.append(time.perf_counter() - started)
             if number:
                 for kept, spent in zip((first, next_share, next_path, next_quality), seconds, strict=True):
                     kept.append(spent)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
+from benchmarks.command import command
 from benchmarks.exactness.__main__ import compare, report
 from benchmarks.exactness.conditions import ON_GPU
 from benchmarks.picture import Pixels, photo_like
@@ -139,13 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gpu",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--model", default="edge", help="a name or a .safetensors file (default: %(default)s)")
+    parser = command("gpu", _DESCRIPTION, _EXAMPLES)
     parser.add_argument("--device", default="cuda", help="cuda or cuda:N, for the frames (default: %(default)s)")
     parser.add_argument("--batch", type=int, action="append", help="pictures in a call; repeat it (default: 1 and 8)")
     parser.add_argument(

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.command import command
 from benchmarks.picture import load_or_make
 from manypath_lab.machine import this_machine, thread_environment, use_threads
 
@@ -107,13 +108,7 @@ def measure(task: Task) -> list[Peak]:
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.memory",
-        description=__doc__,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--model", default="edge", help="model's name or file (default: %(default)s)")
+    parser = command("memory", __doc__, _EXAMPLES)
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="(default: float32)")
     parser.add_argument("--picture", metavar="FILE", help="default: a made one with a photo's statistics")
     parser.add_argument("--width", type=int, default=3840, help="of the made picture (default: %(default)s)")

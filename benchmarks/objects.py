@@ -7,7 +7,6 @@ frame, but at a low quality where nothing is shown. Beside the bytes stand the s
 
 from __future__ import annotations
 
-import argparse
 import json
 import pathlib
 import sys
@@ -18,6 +17,7 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
+from benchmarks.command import command
 from manypath.codec import Codec
 from manypath_camera.objects import EdgeDetector, ObjectFilter, Wish, default_folder
 from manypath_lab.evaluation.pictures import list_pictures, load_picture
@@ -72,7 +72,7 @@ def measure(
     for number, file in enumerate(tqdm(files, unit="frame", disable=None)):
         seconds = number / rate
         image = load_picture(file).pixels
-        begun = time.perf_counter()
+        started = time.perf_counter()
         wanted = chosen.wants(CAMERA, image)
         looked = time.perf_counter()
         size = len(codec.encode(image, quality=qualities[0]))
@@ -80,7 +80,7 @@ def measure(
         low = len(codec.encode(image, quality=qualities[1]))
         scores = detector.best_scores(image)
         shown = any(scores.get(name, 0.0) >= wish.min_score for name in wish.classes)
-        frames.append(Frame(file.name, wanted, shown, size, low, looked - begun, encoded - looked))
+        frames.append(Frame(file.name, wanted, shown, size, low, looked - started, encoded - looked))
     return frames
 
 
@@ -106,7 +106,7 @@ def summary(frames: Sequence[Frame]) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("objects", __doc__)
     parser.add_argument("--pictures", type=pathlib.Path, required=True, metavar="DIR", help="frames, in order of name")
     parser.add_argument("--class", dest="classes", action="append", required=True, metavar="NAME", help="repeat it")
     parser.add_argument("--min-score", type=float, default=0.3, help="of what is shown (default: %(default)s)")
@@ -114,7 +114,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=1.0, help="frames a second (default: %(default)s)")
     parser.add_argument("--quality", type=float, default=4.0, help="1..8 (default: %(default)s)")
     parser.add_argument("--low-quality", type=float, default=1.0, help="where nothing is shown (default: %(default)s)")
-    parser.add_argument("--model", default="edge", metavar="NAME", help="a shipped model or a .safetensors file (edge)")
     parser.add_argument("--detector", type=pathlib.Path, metavar="DIR", help="its folder (default: the cache's)")
     parser.add_argument("--output", type=pathlib.Path, metavar="FILE", help="write each frame's figures as JSON")
     args = parser.parse_args(argv)

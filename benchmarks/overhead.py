@@ -6,7 +6,6 @@ the scale that its index stands for, and the stored prior for the hyper-latent. 
 
 from __future__ import annotations
 
-import argparse
 import functools
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks.command import command
 from manypath.bitstream import HEADER_BYTES, parse
 from manypath.codec import Codec
 from manypath.entropy.coder import Checksum, RowNumbers, StripDecoder, Symbols
@@ -70,9 +70,8 @@ def estimate_bytes(codec: Codec, stream: bytes) -> float:
 
 def main() -> int:
     """Print the table and whether every picture is within the promise."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("overhead", __doc__)
     parser.add_argument("--pictures", type=Path, required=True, help="folder of PNG pictures of at most 4 Mpx")
-    parser.add_argument("--model", default="edge", help="(default: %(default)s)")
     parser.add_argument("--qualities", default="1,2,3,4,5,6,7,8", metavar="Q,Q", help="(default: %(default)s)")
     args = parser.parse_args()
     codec = Codec.load(args.model)

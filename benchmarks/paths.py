@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.command import command
 from benchmarks.picture import Pixels, load_or_make
 from manypath.codec import Codec, StageTimings
 from manypath_lab.machine import this_machine, thread_environment, use_threads
@@ -132,8 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="edge", help="a name or a .safetensors file (default: %(default)s)")
+    parser = command("paths", __doc__)
     parser.add_argument("--paths", help="names, with commas between (default: every side path that the model has)")
     parser.add_argument("--picture", help="(default: a made one)")
     parser.add_argument("--width", type=int, default=768, help="of a made one, pixels (default: %(default)s)")

@@ -95,12 +95,12 @@ class Load:
         self._errors: list[str] = []
         self._pool = ThreadPoolExecutor(callers)
         self._stub.Decode(request, timeout=_TIMEOUT_SECONDS)
-        self._begun = time.perf_counter()
+        self._started = time.perf_counter()
         self._callers = [self._pool.submit(self._ask) for _ in range(callers)]
 
     def _ask(self) -> None:
         while not self._end.is_set():
-            begun = time.perf_counter()
+            started = time.perf_counter()
             error = ""
             try:
                 self._stub.Decode(self._request, timeout=_TIMEOUT_SECONDS)
@@ -110,11 +110,11 @@ class Load:
                 if error:
                     self._errors.append(error)
                 else:
-                    self._seconds.append(time.perf_counter() - begun)
+                    self._seconds.append(time.perf_counter() - started)
 
     def result(self, what: str, replicas: int, changes: int = 0) -> Row:
         """End it, and return what was measured."""
-        spent = time.perf_counter() - self._begun
+        spent = time.perf_counter() - self._started
         self._end.set()
         for caller in self._callers:
             caller.result()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import pathlib
 import subprocess
@@ -14,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.command import command
 from benchmarks.exactness.conditions import ON_CPU, ON_GPU, REFERENCE, Condition
 from benchmarks.exactness.probe import Order, store_random
 from manypath_lab.machine import cpu_flags, this_machine
@@ -149,13 +149,7 @@ def report(verdicts: Sequence[Verdict]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison; 1 if anything differs."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.exactness",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--model", default="edge", help="model's name or file (default: %(default)s)")
+    parser = command("exactness", _DESCRIPTION, _EXAMPLES)
     parser.add_argument("--no-gpu", action="store_true", help="leave a CUDA device alone")
     options = parser.parse_args(arguments)
     machine = this_machine()

@@ -49,10 +49,10 @@ async def _ask(target: str, request: pb.EncodeRequest, until: float, took: list[
     async with connect(target, ENCODER_SERVICE, extra_options=own) as channel:
         stub = pb_grpc.EncoderServiceStub(channel)  # type: ignore[no-untyped-call]
         while time.monotonic() < until:
-            begun = time.perf_counter()
+            started = time.perf_counter()
             try:
                 await stub.Encode(request, timeout=60)
-                took.append(1000 * (time.perf_counter() - begun))
+                took.append(1000 * (time.perf_counter() - started))
             except grpc.aio.AioRpcError as err:
                 failed.append(err.code().name)
 
@@ -62,10 +62,10 @@ async def _run(target: str, clients: int, side: int, seconds: float) -> Served:
     request = pb.EncodeRequest(picture=picture, rate=pb.Rate(quality=4.0))
     took: list[float] = []
     failed: list[str] = []
-    begun = time.monotonic()
-    await asyncio.gather(*(_ask(target, request, begun + seconds, took, failed) for _ in range(clients)))
+    started = time.monotonic()
+    await asyncio.gather(*(_ask(target, request, started + seconds, took, failed) for _ in range(clients)))
     p99 = statistics.quantiles(took, n=100)[98] if len(took) > 1 else 0.0
-    return Served(len(took), len(failed), time.monotonic() - begun, p99)
+    return Served(len(took), len(failed), time.monotonic() - started, p99)
 
 
 if __name__ == "__main__":

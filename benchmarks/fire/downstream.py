@@ -50,10 +50,12 @@ def reconnect(options: Options) -> Row:
                     time.sleep(0.2)
                 decoder = ServiceProcess("decoder", {"model": options.model, "port": port})
                 decoder.wait_ready()
-                begun = time.monotonic()
-                while (code := inputs.ending(process, request, timeout=5)[0]) != "OK" and time.monotonic() - begun < 60:
+                started = time.monotonic()
+                while (
+                    code := inputs.ending(process, request, timeout=5)[0]
+                ) != "OK" and time.monotonic() - started < 60:
                     time.sleep(0.05)
-                seconds = time.monotonic() - begun
+                seconds = time.monotonic() - started
                 ended[code] += 1
             counted = metric(encoder.metrics_url, "manypath_downstream_calls_total", code="OK")
     finally:
@@ -123,10 +125,10 @@ def log(options: Options) -> Row:
                 )
             dropped = metric(metrics_url, "manypath_log_lines_dropped_total")
             encoder.terminate()
-            begun = time.monotonic()
+            started = time.monotonic()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 encoder.wait(60)
-            seconds = time.monotonic() - begun
+            seconds = time.monotonic() - started
         finally:
             encoder.kill()
             os.close(reading)

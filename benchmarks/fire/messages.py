@@ -50,9 +50,9 @@ def messages(options: Options) -> Row:
                 for process, service, method, tag in plan:
                     with inputs.channel_to(process.target, service) as channel:
                         call = inputs.raw_call(channel, service, method)
-                        begun = time.monotonic()
+                        started = time.monotonic()
                         ended[inputs.ending(call, inputs.empty_parts(tag, _MESSAGE), timeout=60)[0]] += 1
-                        longest = max(longest, time.monotonic() - begun)
+                        longest = max(longest, time.monotonic() - started)
         stall_ms = 1000 * stalls.longest_stall(decoder.log, attacked)
     met = set(ended) == {"INVALID_ARGUMENT"} and health[0].p99_ms < 50
     told = f"{dict(ended)}, longest {longest:.2f} s, {health[0]} (without attack p99 {quiet[0].p99_ms:.0f} ms)"
@@ -134,9 +134,9 @@ def claims(options: Options) -> Row:
             digest = stub.GetCapabilities(pb.GetCapabilitiesRequest()).model_digest
             files = {"WebP": inputs.webp_of_38_bytes(), "JPEG": inputs.jpeg_of_scans(16_000)}
             for name, file in files.items():
-                used, begun = cpu_seconds(encoder.pid), time.monotonic()
+                used, started = cpu_seconds(encoder.pid), time.monotonic()
                 code, _ = inputs.ending(stub.Encode, pb.EncodeRequest(picture=pb.Picture(file=file)), timeout=300)
-                used, seconds = cpu_seconds(encoder.pid) - used, time.monotonic() - begun
+                used, seconds = cpu_seconds(encoder.pid) - used, time.monotonic() - started
                 told.append(f"{name} of {len(file)} bytes: {code} after {seconds:.2f} s and {used:.2f} CPU s")
                 met = met and code == "INVALID_ARGUMENT" and used < 1
         with inputs.channel_to(decoder.target, DECODER_SERVICE) as channel:
@@ -163,15 +163,15 @@ def metrics_port(options: Options) -> Row:
             half.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
             halves.append(half)
         most = threads(encoder.pid)
-        begun = time.monotonic()
-        while time.monotonic() - begun < 30:
+        started = time.monotonic()
+        while time.monotonic() - started < 30:
             try:
                 with urllib.request.urlopen(encoder.metrics_url, timeout=5) as answer:  # noqa: S310  (our own address)
                     answer.read()
                 break
             except OSError:
                 time.sleep(0.2)
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         for half in halves:
             half.close()
     met = most - before <= 40 and seconds < 10

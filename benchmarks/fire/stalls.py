@@ -31,11 +31,11 @@ def _watch() -> None:
     run = asyncio.events.Handle._run
 
     def measured(handle: asyncio.events.Handle) -> Any:
-        begun = time.thread_time()
+        started = time.thread_time()
         try:
             return run(handle)
         finally:
-            spent = time.thread_time() - begun
+            spent = time.thread_time() - started
             if spent > _WORTH_TELLING:
                 print(json.dumps({_NAME: spent, "at": time.monotonic()}), file=sys.stderr, flush=True)
 

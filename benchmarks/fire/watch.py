@@ -112,11 +112,11 @@ def metric(url: str, name: str, **labels: str) -> float:
 
 def wait_for(url: str, name: str, wanted: float, *, above: bool = False, timeout: float = 120.0) -> float:
     """Ask for a metric until it has a value, or one above it, and return the seconds that took."""
-    begun = time.monotonic()
-    while time.monotonic() - begun < timeout:
+    started = time.monotonic()
+    while time.monotonic() - started < timeout:
         value = metric(url, name)
         if value > wanted if above else value == wanted:
-            return time.monotonic() - begun
+            return time.monotonic() - started
         time.sleep(0.02)
     return timeout
 
@@ -136,13 +136,13 @@ def _probe(target: str) -> None:
         stub.Check(health_pb2.HealthCheckRequest(), timeout=30)
         print("begun", flush=True)
         while not over.wait(_EVERY_SECONDS):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             try:
                 answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
                 refused += answer.status != health_pb2.HealthCheckResponse.SERVING
             except grpc.RpcError:
                 refused += 1
-            took.append(1000 * (time.perf_counter() - begun))
+            took.append(1000 * (time.perf_counter() - started))
     p99 = statistics.quantiles(took, n=100)[98] if len(took) > 1 else 0.0
     print(json.dumps([len(took), refused, p99, max(took, default=0.0)]))
 

@@ -39,9 +39,9 @@ def deadlines(options: Options) -> Row:
         with inputs.channel_to(encoder.target, ENCODER_SERVICE) as channel:
             encode = pb_grpc.EncoderServiceStub(channel).Encode  # type: ignore[no-untyped-call]
             request = pb.EncodeRequest(picture=inputs.raw(*_LARGE))
-            begun = time.monotonic()
+            started = time.monotonic()
             stream = encode(request, timeout=600).bitstream
-            whole = time.monotonic() - begun
+            whole = time.monotonic() - started
             worst = max(worst, _stopped(encoder, encode, request, "encode", told))
         with inputs.channel_to(decoder.target, DECODER_SERVICE) as channel:
             decode = pb_grpc.DecoderServiceStub(channel).Decode  # type: ignore[no-untyped-call]
@@ -74,9 +74,9 @@ def stop(options: Options) -> Row:
             request = pb.EncodeRequest(picture=inputs.raw(*_LARGE))
             pending = [encode.future(request, timeout=60) for _ in range(2)]
             wait_for(encoder.metrics_url, "manypath_compute_pixels", 0, above=True)
-            begun = time.monotonic()
+            started = time.monotonic()
             code = encoder.stop(timeout_seconds=60)
-            seconds = time.monotonic() - begun
+            seconds = time.monotonic() - started
             ended = Counter(_code(one) for one in pending)
     met = seconds <= 4 and code == 0 and set(ended) <= {"OK", "UNAVAILABLE"}
     return Row(f"gone after {seconds:.1f} s with exit code {code}; callers {dict(ended)}", met)

@@ -141,14 +141,14 @@ def models(_options: Options) -> Row:
             worker.wait_ready()
             with inputs.channel_to(worker.target, INFERENCE_SERVICE) as channel:
                 infer = inference_grpc.GRPCInferenceServiceStub(channel).ModelInfer  # type: ignore[no-untyped-call]
-                begun = time.monotonic()
+                started = time.monotonic()
                 code, _ = inputs.ending(infer, request, timeout=60)
-                seconds = time.monotonic() - begun
+                seconds = time.monotonic() - started
                 infer.future(request, timeout=60)
                 time.sleep(0.5)
-                begun = time.monotonic()
+                started = time.monotonic()
                 worker.stop()
-                stopped = time.monotonic() - begun
+                stopped = time.monotonic() - started
     with tempfile.TemporaryDirectory() as folder:
         _segmenter(pathlib.Path(folder, "network"))
         path = pathlib.Path(folder, "network", "model.onnx")
@@ -215,10 +215,10 @@ def liars(options: Options) -> Row:
                 decoder.wait_ready()
                 with inputs.channel_to(decoder.target, DECODER_SERVICE) as channel:
                     analyze = pb_grpc.DecoderServiceStub(channel).Analyze  # type: ignore[no-untyped-call]
-                    before, used, begun = memory_mb(decoder.pid), cpu_seconds(decoder.pid), time.monotonic()
+                    before, used, started = memory_mb(decoder.pid), cpu_seconds(decoder.pid), time.monotonic()
                     with peak_memory(decoder.pid) as peak:
                         code, details = inputs.ending(analyze, request, timeout=60)
-                    used, seconds = cpu_seconds(decoder.pid) - used, time.monotonic() - begun
+                    used, seconds = cpu_seconds(decoder.pid) - used, time.monotonic() - started
         grown = peak[0] - before
         told.append(f"{name}: {code} after {seconds:.1f} s, {used:.1f} CPU s and {grown:.0f} MiB more")
         met = met and code == "FAILED_PRECONDITION" and "liar" in details and used < 3 and grown < 400

@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from benchmarks.command import command
 from benchmarks.paradigms import measure, table, variants
 from benchmarks.paradigms.paradigm import Paradigm, without_sides
 from benchmarks.paradigms.trainer import Batch, ParadigmTrainer
@@ -43,12 +44,7 @@ WARMUP_SHARE = 0.1  # of the steps
 
 def arguments() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.paradigms",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--model", default="edge", help="a shipped model or a file; its sides are left out (edge)")
+    parser = command("paradigms", __doc__)
     parser.add_argument("--pictures", type=Path, required=True, help="folder to train on")
     parser.add_argument("--validate", type=Path, help="folder to judge on; by default that of --pictures")
     parser.add_argument("--output", type=Path, required=True, help="folder for the table and the runs")

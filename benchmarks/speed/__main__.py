@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.command import command
 from benchmarks.picture import load_or_make, photo_like
 from benchmarks.speed import plan, table
 from benchmarks.speed.chart import save_chart
@@ -39,12 +40,7 @@ examples:
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command("speed", _DESCRIPTION, _EXAMPLES, model=False)
     parser.add_argument("--picture", metavar="FILE", help="default: a made 768x512 one with a photo's statistics")
     parser.add_argument("--output", default="benchmarks/results", metavar="DIR", help="(default: %(default)s)")
     parser.add_argument("--subjects", default=",".join(_ALL), metavar="NAME,NAME", help="(default: all)")

@@ -119,7 +119,7 @@ def run(
         with sites:
             if not _until(lambda: sites.results.exists() and sites.results.stat().st_size > 0, _START_SECONDS):
                 raise RuntimeError(f"no frame arrived within {_START_SECONDS:.0f} s; the logs are in {folder}")
-            begun = time.monotonic()
+            started = time.monotonic()
             _play(scenario, network, sites, seconds=seconds, progress=progress)
             file.write_text(yaml.safe_dump({**cameras, "cameras": {}}))
             stopped = time.monotonic()
@@ -128,16 +128,16 @@ def run(
             drained = time.monotonic() - stopped
             usage = {part: sites.usage(part) for part in _PARTS}
             wire = sites.wire_bytes()
-    return _row(scenario.name, sites, seconds=stopped - begun, drained=drained, wire=wire, usage=usage)
+    return _row(scenario.name, sites, seconds=stopped - started, drained=drained, wire=wire, usage=usage)
 
 
 def _play(
     scenario: Scenario, network: Network, sites: Sites, *, seconds: float, progress: Callable[[str], None]
 ) -> None:
-    begun = time.monotonic()
+    started = time.monotonic()
     events = sorted(scenario.events)
     back: list[tuple[float, str]] = []
-    while (now := time.monotonic() - begun) < seconds or back:
+    while (now := time.monotonic() - started) < seconds or back:
         while events and events[0].at <= now:
             what = events.pop(0).what
             progress(f"{now:.0f} s: {what}")

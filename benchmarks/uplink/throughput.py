@@ -41,9 +41,9 @@ async def _compare(target: str, bitstream: bytes, frames: int) -> None:
         stub = pb_grpc.DecoderServiceStub(channel)  # type: ignore[no-untyped-call]
         for name, measure in (("unary", _unary), ("stream", _stream)):
             await measure(stub, bitstream, 200)
-            begun = time.perf_counter()
+            started = time.perf_counter()
             await measure(stub, bitstream, frames)
-            rate = frames / (time.perf_counter() - begun)
+            rate = frames / (time.perf_counter() - started)
             print(f"{name}: {rate:.0f} frames a second of {len(bitstream)} bytes")
 
 

@@ -84,7 +84,7 @@ def run_batch(plan: Plan, convert: Callable[[bytes], Output], *, quiet: bool, sh
     total = Total()
     failed = [ExitCode.REQUEST] * len(plan.failures)
     say_failures(plan.failures)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     with tqdm(jobs, unit="picture", disable=hidden, file=sys.stderr, dynamic_ncols=True) as bar:
         for job in bar:
             try:
@@ -103,7 +103,7 @@ def run_batch(plan: Plan, convert: Callable[[bytes], Output], *, quiet: bool, sh
                 tqdm.write(_unexpected(job, err, show_traceback=show_traceback), file=sys.stderr)
             else:
                 total = total.plus(len(data), output)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started
     if not quiet:
         _say(total, plan, seconds)
     if failed:

@@ -106,9 +106,9 @@ def demo(args: argparse.Namespace) -> int:
     models = _models()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was started is ended
     _say("starting three workers, a decoder and an encoder")
-    begun = time.perf_counter()
+    started = time.perf_counter()
     with _services(args.model, args.threads, models) as services:
-        _say(f"all five say SERVING after {time.perf_counter() - begun:.1f} s")
+        _say(f"all five say SERVING after {time.perf_counter() - started:.1f} s")
         reports: list[Report] = []
         files: list[Path] = []
         for shot in shots:

@@ -197,12 +197,12 @@ def _encoder(target: str) -> Iterator[Any]:
         stub = pb_grpc.EncoderServiceStub(channel)  # type: ignore[no-untyped-call]
 
         def process(request: pb.ProcessRequest) -> tuple[float, pb.ProcessResponse]:
-            begun = time.perf_counter()
+            started = time.perf_counter()
             try:
                 response: pb.ProcessResponse = stub.Process(request, timeout=_SECONDS)
             except grpc.RpcError as err:
                 raise DemoError(f"the encoder answered {err.code().name}: {err.details()}") from err
-            return time.perf_counter() - begun, response
+            return time.perf_counter() - started, response
 
         yield process
 

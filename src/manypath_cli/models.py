@@ -62,7 +62,6 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     export.add_argument("run", help="run folder that `manypath lab train` wrote")
-    export.add_argument("-o", "--output", required=True, metavar="FILE", help="a .safetensors file")
     export.add_argument("--model", default="edge", help="of a side's run: the model that gets the side (default: edge)")
     export.add_argument(
         "--blend",
@@ -73,7 +72,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     export.add_argument(
         "--floats", action="store_true", help="the float weights, to train on from with `lab train --init`; not a model"
     )
-    export.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
+    _add_output(export)
     export.set_defaults(func=export_model)
 
     imported = actions.add_parser(
@@ -86,8 +85,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     imported.add_argument("checkpoint", help="the published file")
     imported.add_argument("--from", dest="origin", required=True, choices=("upstream",), help="whose names it uses")
-    imported.add_argument("-o", "--output", required=True, metavar="FILE", help="a .safetensors file")
-    imported.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
+    _add_output(imported)
     imported.set_defaults(func=import_model)
 
     quantise = actions.add_parser(
@@ -100,8 +98,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     quantise.add_argument("model", help="a .safetensors file with float entropy parameters")
-    quantise.add_argument("-o", "--output", required=True, metavar="FILE", help="a .safetensors file")
-    quantise.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
+    _add_output(quantise)
     quantise.set_defaults(func=quantise_model)
 
     merge = actions.add_parser(
@@ -113,9 +110,13 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     merge.add_argument("base", help="the model that gets the sides")
     merge.add_argument("others", nargs="+", metavar="model", help="where they come from")
-    merge.add_argument("-o", "--output", required=True, metavar="FILE", help="a .safetensors file")
-    merge.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
+    _add_output(merge)
     merge.set_defaults(func=merge_models)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="a .safetensors file")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite the file if it exists")
 
 
 def list_models(_args: argparse.Namespace) -> int:

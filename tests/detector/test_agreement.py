@@ -33,18 +33,18 @@ def test_intersection_over_union_of_shifted_squares() -> None:
 
 
 def test_a_pair_needs_the_class_and_the_overlap_and_takes_the_best_that_is_free() -> None:
-    wanted = boxes((0, 0, 10, 10, 0.9, 0), (0, 0, 10, 9, 0.8, 0), (50, 50, 60, 60, 0.7, 1))
+    target = boxes((0, 0, 10, 10, 0.9, 0), (0, 0, 10, 9, 0.8, 0), (50, 50, 60, 60, 0.7, 1))
     seen = boxes((0, 0, 10, 9, 0.9, 0), (0, 0, 10, 10, 0.8, 0), (50, 50, 60, 60, 0.7, 0), (0, 0, 10, 10, 0.6, 0))
-    assert match(seen, wanted).tolist() == [1, 0, -1, -1]
+    assert match(seen, target).tolist() == [1, 0, -1, -1]
 
 
 def test_counts_of_large_and_small_boxes() -> None:
-    wanted = boxes((0, 0, 100, 100, 0.9, 0), (200, 0, 220, 20, 0.8, 0), (300, 0, 320, 20, 0.7, 0), (0, 0, 9, 9, 0.2, 0))
+    target = boxes((0, 0, 100, 100, 0.9, 0), (200, 0, 220, 20, 0.8, 0), (300, 0, 320, 20, 0.7, 0), (0, 0, 9, 9, 0.2, 0))
     seen = boxes(
         (0, 0, 100, 95, 0.9, 0), (201, 0, 220, 20, 0.6, 0), (400, 0, 410, 10, 0.5, 0), (300, 0, 320, 20, 0.29, 0)
     )
-    assert count(seen, wanted) == (2, 1, 1)
-    assert count(seen, wanted, small_only=True) == (1, 1, 1)
+    assert count(seen, target) == (2, 1, 1)
+    assert count(seen, target, small_only=True) == (1, 1, 1)
     assert float(f1(np.array([2.0, 1.0, 1.0]))) == pytest.approx(2 / 3)
 
 
@@ -62,8 +62,8 @@ def test_counts_add_up_and_do_not_depend_on_who_is_who(a: Boxes, b: Boxes) -> No
     assert count(a, a) == (int((a.scores > 0.3).sum()), 0, 0)
 
 
-def precision(hits: list[int], extra: list[int], wanted: int) -> float:
-    return float(average_precision(np.array(hits, float), np.array(hits, float) + extra, np.array(float(wanted))))
+def precision(hits: list[int], extra: list[int], target: int) -> float:
+    return float(average_precision(np.array(hits, float), np.array(hits, float) + extra, np.array(float(target))))
 
 
 def test_average_precision_by_hand() -> None:

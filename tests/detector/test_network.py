@@ -21,9 +21,9 @@ def test_the_module_reproduces_the_original_graphs_outputs(picture: str, referen
         maps = load_detector()(x)
     for level, stride in enumerate(STRIDES):
         for name, found in (("scores", maps.logits[level].sigmoid()), ("bins", maps.bins[level])):
-            wanted = reference[f"{picture}_{name}_s{stride}"]
+            target = reference[f"{picture}_{name}_s{stride}"]
             ours = found[0].flatten(1).T[:: KEPT[stride]].numpy()
-            assert np.abs(ours - wanted).max() < 1e-3 * np.abs(wanted).max(), (name, stride)
+            assert np.abs(ours - target).max() < 1e-3 * np.abs(target).max(), (name, stride)
 
 
 def test_the_gradient_of_the_answer_reaches_the_picture_and_no_weight() -> None:

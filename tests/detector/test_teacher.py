@@ -31,11 +31,11 @@ def test_an_answer_is_at_no_distance_from_itself_and_grows_with_the_error(
 ) -> None:
     noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        wanted = teacher(picture)
-        assert float(teacher.distance(wanted, wanted)) == pytest.approx(0.0, abs=1e-6)
-        steps = [float(teacher.distance(teacher((picture + s * noise).clamp(0, 1)), wanted)) for s in (0.01, 0.05, 0.2)]
+        target = teacher(picture)
+        assert float(teacher.distance(target, target)) == pytest.approx(0.0, abs=1e-6)
+        steps = [float(teacher.distance(teacher((picture + s * noise).clamp(0, 1)), target)) for s in (0.01, 0.05, 0.2)]
         assert 0 < steps[0] < steps[1] < steps[2]
-        assert all(float(part.min()) > 0 for part in distances(teacher(picture + 0.1 * noise), wanted))
+        assert all(float(part.min()) > 0 for part in distances(teacher(picture + 0.1 * noise), target))
 
 
 def test_each_sample_is_judged_alone(teacher: DetectorTeacher, picture: torch.Tensor) -> None:
@@ -53,11 +53,11 @@ def test_descending_along_the_pictures_gradient_lowers_the_distance(
 ) -> None:
     x = (picture + 0.1 * torch.randn(picture.shape, generator=torch.Generator().manual_seed(2))).clamp(0, 1)
     with torch.no_grad():
-        wanted = teacher(picture)
+        target = teacher(picture)
     values = []
     for _ in range(6):
         x = x.detach().requires_grad_()
-        loss = teacher.distance(teacher(x), wanted)
+        loss = teacher.distance(teacher(x), target)
         (gradient,) = torch.autograd.grad(loss, x)
         values.append(float(loss.detach()))
         x = x - 0.02 * gradient.sign()

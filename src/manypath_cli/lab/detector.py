@@ -131,9 +131,9 @@ def evaluate(args: argparse.Namespace) -> int:
     for picture in tqdm(pictures, unit="picture", disable=None):
         found = []
         for number, detector in enumerate(detectors):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             found.append(detector.find(picture))
-            seconds[number] += time.perf_counter() - begun
+            seconds[number] += time.perf_counter() - started
         for number, small in enumerate((False, True)):
             counts[number] += count(*found, small_only=small)
     for name, row in zip(("all boxes", "small boxes"), counts, strict=True):

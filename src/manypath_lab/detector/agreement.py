@@ -28,7 +28,7 @@ class Counts(NamedTuple):
 
     Attributes:
         both: pairs.
-        missed: boxes of the wanted alone.
+        missed: boxes of the original alone.
         extra: boxes of the found alone.
     """
 
@@ -47,22 +47,22 @@ def overlaps(a: Boxes, b: Boxes) -> Floats:
     return ratio
 
 
-def match(found: Boxes, wanted: Boxes, overlap: float = OVERLAPS[0]) -> npt.NDArray[np.int64]:
-    """Pair each found box, best first, with the wanted one of its class that it overlaps most and that is still free.
+def match(found: Boxes, target: Boxes, overlap: float = OVERLAPS[0]) -> npt.NDArray[np.int64]:
+    """Pair each found box, best first, with the target of its class that it overlaps most and that is still free.
 
     Args:
         found: best first.
-        wanted: in any order.
+        target: in any order.
         overlap: least intersection over union of a pair.
 
     Returns:
-        int64 [len(found)]: the index of the wanted box, or -1.
+        int64 [len(found)]: the index of its target, or -1.
     """
     partner = np.full(len(found.scores), -1, dtype=np.int64)
-    if not len(wanted.scores):
+    if not len(target.scores):
         return partner
-    worth = overlaps(found, wanted)
-    worth[found.classes[:, None] != wanted.classes[None]] = -1.0
+    worth = overlaps(found, target)
+    worth[found.classes[:, None] != target.classes[None]] = -1.0
     for row in range(len(partner)):
         best = int(worth[row].argmax())
         if worth[row, best] >= overlap:
@@ -71,22 +71,22 @@ def match(found: Boxes, wanted: Boxes, overlap: float = OVERLAPS[0]) -> npt.NDAr
     return partner
 
 
-def count(found: Boxes, wanted: Boxes, *, small_only: bool = False) -> Counts:
+def count(found: Boxes, target: Boxes, *, small_only: bool = False) -> Counts:
     """Compare the boxes above ``THRESHOLD`` of two pictures.
 
     Args:
         found: in the reconstruction.
-        wanted: in the original.
-        small_only: count pairs and misses by the wanted box's area, extra boxes by their own.
+        target: in the original.
+        small_only: count pairs and misses by the target's area, extra boxes by their own.
     """
-    found, wanted = found.above(THRESHOLD), wanted.above(THRESHOLD)
-    partner = match(found, wanted)
-    paired = np.zeros(len(wanted.scores), dtype=bool)
+    found, target = found.above(THRESHOLD), target.above(THRESHOLD)
+    partner = match(found, target)
+    paired = np.zeros(len(target.scores), dtype=bool)
     paired[partner[partner >= 0]] = True
     extra = partner < 0
     if not small_only:
         return Counts(int(paired.sum()), int((~paired).sum()), int(extra.sum()))
-    little = wanted.areas < SMALL
+    little = target.areas < SMALL
     return Counts(
         int((paired & little).sum()), int((~paired & little).sum()), int((extra & (found.areas < SMALL)).sum())
     )
@@ -100,21 +100,21 @@ def f1(counts: Floats) -> Floats:
     return ratio
 
 
-def average_precision(hits: Floats, boxes: Floats, wanted: Floats) -> Floats:
+def average_precision(hits: Floats, boxes: Floats, target: Floats) -> Floats:
     """Return the mean over 101 recalls of the best precision at that recall or more, 0..1, as COCO reads it.
 
     Args:
         hits: pairs by step of the score, the highest step first, [..., L].
         boxes: all found boxes by the same steps, [..., L].
-        wanted: how many boxes there are to be found, [...].
+        target: how many boxes there are to be found, [...].
 
     Returns:
-        [...]; 1 where nothing is wanted.
+        [...]; 1 where there is none.
     """
     right = np.cumsum(hits, -1)
-    recall = right / np.maximum(wanted, 1.0)[..., None]
+    recall = right / np.maximum(target, 1.0)[..., None]
     precision = right / np.maximum(np.cumsum(boxes, -1), 1.0)
     reached = recall[..., None, :] >= _RECALLS[:, None]  # [..., 101, L]
     best = np.where(reached, precision[..., None, :], 0.0).max(-1)
-    mean: Floats = np.where(wanted > 0, best.mean(-1), 1.0)
+    mean: Floats = np.where(target > 0, best.mean(-1), 1.0)
     return mean

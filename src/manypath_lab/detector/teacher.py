@@ -44,49 +44,49 @@ class DetectorTeacher(TaskNetwork):
         maps: DetectorMaps = self.network(x)
         return [*maps.logits, *maps.bins, *maps.neck]
 
-    def distance(self, answer: Answer, wanted: Answer) -> Tensor:
+    def distance(self, answer: Answer, target: Answer) -> Tensor:
         """Return how far an answer is from the one on the original, a mean over samples."""
-        scores, sides, neck = (_root(part).mean() for part in distances(answer, wanted))
+        scores, sides, neck = (_root(part).mean() for part in distances(answer, target))
         return scores + BINS_WEIGHT * sides + NECK_WEIGHT * neck
 
 
-def distances(answer: Answer, wanted: Answer) -> tuple[Tensor, Tensor, Tensor]:
+def distances(answer: Answer, target: Answer) -> tuple[Tensor, Tensor, Tensor]:
     """Return the divergences of scores, of sides and the relative error of features, [B] each.
 
     Args:
         answer: on reconstructions, as ``DetectorTeacher.forward`` gives it.
-        wanted: on originals.
+        target: on originals.
     """
     maps = len(STRIDES)
-    logits, wanted_logits = (_cells(part[:maps]) for part in (answer, wanted))  # [B, cells, classes]
-    bins, wanted_bins = (_cells(part[maps : 2 * maps]) for part in (answer, wanted))  # [B, cells, 4 * BINS]
-    sure = wanted_logits.sigmoid().amax(-1)  # [B, cells]
+    logits, target_logits = (_cells(part[:maps]) for part in (answer, target))  # [B, cells, classes]
+    bins, target_bins = (_cells(part[maps : 2 * maps]) for part in (answer, target))  # [B, cells, 4 * BINS]
+    sure = target_logits.sigmoid().amax(-1)  # [B, cells]
     sure = torch.where(sure > SURE, sure, torch.zeros_like(sure))
     cells = sure.sum(1) + FLOOR_CELLS
-    scores = _score_divergence(logits, wanted_logits).sum((1, 2)) / cells
-    sides = (sure * _side_divergence(bins, wanted_bins)).sum(1) / cells
+    scores = _score_divergence(logits, target_logits).sum((1, 2)) / cells
+    sides = (sure * _side_divergence(bins, target_bins)).sum(1) / cells
     errors = [
         (ours - theirs).square().flatten(1).mean(1) / theirs.square().flatten(1).mean(1).clamp_min(1e-8)
-        for ours, theirs in zip(answer[2 * maps :], wanted[2 * maps :], strict=True)
+        for ours, theirs in zip(answer[2 * maps :], target[2 * maps :], strict=True)
     ]
     return scores, sides, torch.stack(errors).mean(0)
 
 
-def _score_divergence(logits: Tensor, wanted: Tensor) -> Tensor:
+def _score_divergence(logits: Tensor, target: Tensor) -> Tensor:
     """Return Kullback-Leibler divergences of single scores in nats, weighted by the larger of the two scores.
 
     Unweighted, the sum over a hundred thousand scores near zero would drown the few that become boxes.
     """
-    target = wanted.sigmoid()
-    divergence = F.binary_cross_entropy_with_logits(logits, target, reduction="none") - (
-        F.binary_cross_entropy_with_logits(wanted, target, reduction="none")
+    probabilities = target.sigmoid()
+    divergence = F.binary_cross_entropy_with_logits(logits, probabilities, reduction="none") - (
+        F.binary_cross_entropy_with_logits(target, probabilities, reduction="none")
     )
-    return torch.maximum(target, logits.detach().sigmoid()) * divergence.clamp_min(0.0)
+    return torch.maximum(probabilities, logits.detach().sigmoid()) * divergence.clamp_min(0.0)
 
 
-def _side_divergence(bins: Tensor, wanted: Tensor) -> Tensor:
+def _side_divergence(bins: Tensor, target: Tensor) -> Tensor:
     """Return the mean divergence of a box's four sides, [B, cells]."""
-    ours, theirs = (part.reshape(*part.shape[:2], 4, BINS).log_softmax(-1) for part in (bins, wanted))
+    ours, theirs = (part.reshape(*part.shape[:2], 4, BINS).log_softmax(-1) for part in (bins, target))
     divergence: Tensor = (theirs.exp() * (theirs - ours)).sum(-1).clamp_min(0.0).mean(-1)
     return divergence
 

@@ -121,10 +121,10 @@ def _agreement(data: BoxesData, number: int) -> float:
     return float(f1(np.asarray(count(data.shown[number].boxes, data.shown[0].boxes), np.float64)))
 
 
-def _draw_boxes(axes: Axes, found: Boxes, wanted: Boxes, names: tuple[str, ...]) -> None:
-    partner = match(found, wanted)
-    for index in np.setdiff1d(np.arange(len(wanted.scores)), partner):
-        _draw_box(axes, wanted.corners[index], _MISSED, "", dashed=True)
+def _draw_boxes(axes: Axes, found: Boxes, target: Boxes, names: tuple[str, ...]) -> None:
+    partner = match(found, target)
+    for index in np.setdiff1d(np.arange(len(target.scores)), partner):
+        _draw_box(axes, target.corners[index], _MISSED, "", dashed=True)
     for row in reversed(range(len(partner))):
         colour = _KEPT if partner[row] >= 0 else _EXTRA
         text = f"{names[found.classes[row]]} {found.scores[row]:.2f}"

@@ -40,9 +40,9 @@ class TaskNetwork(nn.Module):
             raise ConfigError("the network gives no floating-point output: nothing can be learned from its answer")
         return tensors
 
-    def distance(self, answer: Answer, wanted: Answer) -> Tensor:
-        """Return how far an answer is from the wanted one, a mean over samples."""
-        return answer_distance(answer, wanted)
+    def distance(self, answer: Answer, target: Answer) -> Tensor:
+        """Return how far an answer is from its target, a mean over samples."""
+        return answer_distance(answer, target)
 
 
 def _flatten(out: Any) -> list[Tensor]:
@@ -55,27 +55,27 @@ def _flatten(out: Any) -> list[Tensor]:
     raise ConfigError(f"a network must give tensors, in tuples, lists or dicts if it likes; got {type(out).__name__}")
 
 
-def answer_distance(answer: Answer, wanted: Answer) -> Tensor:
-    """Return how far an answer is from the wanted one, a mean over samples and outputs.
+def answer_distance(answer: Answer, target: Answer) -> Tensor:
+    """Return how far an answer is from its target, a mean over samples and outputs.
 
     Outputs with classes on axis 1 ([B, K] or [B, K, h, w]), as logits or probabilities, are compared by the
-    Kullback-Leibler divergence in nats; others by the squared error relative to the wanted output's variance. Of each
+    Kullback-Leibler divergence in nats; others by the squared error relative to the target's variance. Of each
     sample's mean the root is taken: a distance, not its square, so that the last points at high quality still count.
     """
     total = answer[0].new_zeros(())
-    for ours, theirs in zip(answer, wanted, strict=True):
+    for ours, theirs in zip(answer, target, strict=True):
         squared = _divergence(ours, theirs).clamp_min(0.0)
         total = total + ((squared + FLOOR).sqrt() - FLOOR**0.5).mean()
     return total / len(answer)
 
 
-def _divergence(ours: Tensor, wanted: Tensor) -> Tensor:
+def _divergence(ours: Tensor, target: Tensor) -> Tensor:
     """Return one value per sample, [B]."""
-    if wanted.dim() not in (2, 4) or wanted.shape[1] < 2:
-        return (ours - wanted).square().flatten(1).mean(1) / wanted.var().clamp_min(1e-8)
-    probabilities = bool((wanted >= 0).all()) and bool(torch.allclose(wanted.sum(1), wanted.new_ones(()), atol=1e-3))
+    if target.dim() not in (2, 4) or target.shape[1] < 2:
+        return (ours - target).square().flatten(1).mean(1) / target.var().clamp_min(1e-8)
+    probabilities = bool((target >= 0).all()) and bool(torch.allclose(target.sum(1), target.new_ones(()), atol=1e-3))
     if probabilities:
-        log_ours, log_wanted = ours.clamp_min(1e-7).log(), wanted.clamp_min(1e-7).log()
+        log_ours, log_target = ours.clamp_min(1e-7).log(), target.clamp_min(1e-7).log()
     else:
-        log_ours, log_wanted = ours.log_softmax(1), wanted.log_softmax(1)
-    return (log_wanted.exp() * (log_wanted - log_ours)).sum(1).reshape(len(ours), -1).mean(1)
+        log_ours, log_target = ours.log_softmax(1), target.log_softmax(1)
+    return (log_target.exp() * (log_target - log_ours)).sum(1).reshape(len(ours), -1).mean(1)

@@ -30,7 +30,7 @@ def _f1(sums: Floats) -> Floats:
 
 
 def _ap(sums: Floats) -> Floats:
-    """Return percent of [..., (wanted, pairs by overlap and step, boxes by step)], the mean over all overlaps."""
+    """Return percent of [..., (targets, pairs by overlap and step, boxes by step)], the mean over all overlaps."""
     return _precision(sums, len(OVERLAPS))
 
 
@@ -55,21 +55,21 @@ MEASURES = (
 )
 
 
-def box_record(found: Boxes, wanted: Boxes) -> Record:
+def box_record(found: Boxes, target: Boxes) -> Record:
     """Return what one picture adds, float64 [7 + 11 * 50].
 
-    Pairs, missed and extra boxes; the same of small boxes; how many are wanted; pairs of all boxes by overlap and step
-    of the score, the highest first; all boxes by step of the score.
+    Pairs, missed and extra boxes; the same of small boxes; how many targets; pairs of all boxes by overlap and step of
+    the score, the highest first; all boxes by step of the score.
 
     Args:
         found: in the reconstruction.
-        wanted: in the original.
+        target: in the original.
     """
-    sure = wanted.above(THRESHOLD)
+    sure = target.above(THRESHOLD)
     steps = _STEPS - 1 - np.minimum((found.scores * _STEPS).astype(np.int64), _STEPS - 1)
     ranked = [np.bincount(steps[match(found, sure, overlap) >= 0], minlength=_STEPS) for overlap in OVERLAPS]
     ranked.append(np.bincount(steps, minlength=_STEPS))
-    head = [*count(found, wanted), *count(found, wanted, small_only=True), len(sure.scores)]
+    head = [*count(found, target), *count(found, target, small_only=True), len(sure.scores)]
     return np.concatenate([np.asarray(head, np.float64), np.concatenate(ranked).astype(np.float64)])
 
 
@@ -111,9 +111,9 @@ class DetectorJudge:
     def examine(self, cases: Sequence[Case], images: Sequence[Pixels]) -> list[Record]:
         """Return the record of each image."""
         pairs = zip(cases, images, strict=True)
-        return [box_record(self._detector.find(image), self._wanted(case)) for case, image in pairs]
+        return [box_record(self._detector.find(image), self._target(case)) for case, image in pairs]
 
-    def _wanted(self, case: Case) -> Boxes:
+    def _target(self, case: Case) -> Boxes:
         digest = case.picture.digest
         if digest not in self._of_original:
             self._of_original[digest] = self._detector.find(case.picture.pixels)
