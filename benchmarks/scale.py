@@ -1,17 +1,19 @@
 """Scale-out: throughput, latency and errors with several decoders behind client-side balancing, while they come and go.
 
-    python -m benchmarks.scale --replicas 1 2 4 --seconds 20
+    python -m benchmarks.scale                          one table, in three minutes on two free cores
+    python -m benchmarks.scale --replicas 1 2 4 8 --seconds 60 --output scale.json
 
 Decoders are processes of this machine on loopback, one thread each; callers balance among all addresses and follow the
 health of each, as in a cluster. The last row ends a replica and begins another, again and again, under the same load.
-Then one replica decodes pictures of growing size, and a line through the times says what a picture and a pixel cost.
+Then one replica decodes pictures of growing size, and a line through the times says what a picture and a pixel cost; by
+that line the last rows say what so many cores would do, which nobody has run.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
+import pathlib
 import socket
 import sys
 import threading
@@ -29,10 +31,12 @@ from manypath.codec import Codec
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_cli.service_process import ServiceProcess
+from manypath_lab.machine import this_machine
 from manypath_services.common.client import DECODER_SERVICE, channel_options, open_blocking_channel
 
 _DRAIN_SECONDS = 1.0
 _TIMEOUT_SECONDS = 120.0
+_CORES = (8, 64)  # that the calculation is for
 
 
 class Row(NamedTuple):
@@ -55,6 +59,22 @@ class Row(NamedTuple):
     p99: float
     errors: int
     changes: int = 0
+
+
+class Cost(NamedTuple):
+    """What decoding costs.
+
+    Attributes:
+        start: seconds of a picture, whatever its size.
+        megapixel: seconds of a million pixels.
+    """
+
+    start: float
+    megapixel: float
+
+    def of(self, pixels: int) -> float:
+        """Return the seconds of a picture."""
+        return self.start + self.megapixel * pixels / 1e6
 
 
 def picture(side: int) -> npt.NDArray[np.uint8]:
@@ -172,17 +192,52 @@ def sizes(args: argparse.Namespace, codec: Codec) -> list[tuple[int, float]]:
     return found
 
 
+def cost(measured: Sequence[tuple[int, float]]) -> Cost:
+    """Return the line through seconds of compute by pixels."""
+    pixels, seconds = (np.array(values) for values in zip(*measured, strict=True))
+    slope, start = np.polyfit(pixels, seconds, 1)
+    return Cost(max(0.0, float(start)), 1e6 * float(slope))
+
+
+def table(args: argparse.Namespace, rows: Sequence[Row], measured: Sequence[tuple[int, float]]) -> str:
+    """Return Markdown."""
+    line = cost(measured)
+    lines = [
+        f"{args.callers} callers, {args.side}x{args.side} pixels",
+        "",
+        "| what | answers a second | p50 | p99 | errors | replicas that ended or began |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.what}, {row.replicas} replica{'s' * (row.replicas > 1)} | {row.per_second:.2f} | {row.p50:.3f} s "
+        f"| {row.p99:.3f} s | {row.errors} | {row.changes} |"
+        for row in rows
+    ]
+    lines += [
+        f"| one replica, one caller, {pixels:,} pixels | {1 / seconds:.2f} | {seconds:.3f} s of compute | | | |"
+        for pixels, seconds in measured
+    ]
+    lines += [
+        f"| by calculation: {cores} cores, a replica each, 1920x1080 | {cores / line.of(1920 * 1080):.1f} | | | | |"
+        for cores in _CORES
+    ]
+    lines += ["", f"a picture costs {line.start:.3f} s and {line.megapixel:.3f} s a megapixel of one core"]
+    return "\n".join(lines)
+
+
 def main() -> int:
     """Return the process's exit code: 1 if a call failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="edge")
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--callers", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each measurement (default: 15)")
     parser.add_argument("--side", type=int, default=256, help="of the picture, in pixels")
     parser.add_argument("--sides", type=int, nargs="+", default=[128, 256, 512, 1024])
     parser.add_argument("--repeat", type=int, default=5, help="pictures of each size")
+    parser.add_argument("--output", type=pathlib.Path, help="file for the figures, as JSON")
     args = parser.parse_args()
+    print(this_machine().describe())  # now: its load is not yet ours
     codec = Codec.load(args.model)
     request = pb.DecodeRequest(bitstream=codec.encode(picture(args.side)), picture_format=pb.PICTURE_FORMAT_RAW)
     rows = []
@@ -193,21 +248,15 @@ def main() -> int:
             time.sleep(args.seconds)
             rows.append(load.result("steady", count))
     rows.append(come_and_go(args, request))
-    print(
-        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {args.callers} callers, {args.side}x{args.side} pixels"
-    )
-    for row in rows:
-        print(
-            f"{row.what:22} {row.replicas} replicas {row.per_second:7.2f}/s  p50 {row.p50:6.3f} s  "
-            f"p99 {row.p99:6.3f} s  errors {row.errors}  changes {row.changes}"
-        )
     measured = sizes(args, codec)
-    pixels, seconds = (np.array(values) for values in zip(*measured, strict=True))
-    slope, start = np.polyfit(pixels, seconds, 1)
-    for count, spent in measured:
-        print(f"{count:9,} pixels {spent:7.3f} s a picture")
-    print(f"a picture costs {max(0.0, start):.3f} s and {1e6 * slope:.3f} s a megapixel of one core")
-    print(json.dumps({"rows": [row._asdict() for row in rows], "seconds_a_megapixel": 1e6 * slope, "start": start}))
+    print(table(args, rows, measured))
+    if args.output:
+        content = {
+            "rows": [row._asdict() for row in rows],
+            "seconds_by_pixels": measured,
+            "cost": cost(measured)._asdict(),
+        }
+        args.output.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return 1 if any(row.errors for row in rows) else 0
 
 
