@@ -43,7 +43,7 @@ def _write(folder: pathlib.Path, model: onnx.ModelProto, inputs_: list[Any], out
     (folder / "model.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
-def _segmenter(folder: pathlib.Path) -> None:
+def small_network(folder: pathlib.Path) -> None:
     """A small network over pictures of any size: two convolutions of stride 2, as segmenters begin."""
     weights = np.random.default_rng(3).normal(0, 0.1, (32, 3, 3, 3)).astype(np.float32)
     deeper = np.random.default_rng(4).normal(0, 0.1, (64, 32, 3, 3)).astype(np.float32)
@@ -108,7 +108,7 @@ def _infer(model: str, name: str, array: Any, datatype: str) -> inference_pb.Mod
 def workers_memory(_options: Options) -> Row:
     """Send both, some at once."""
     with tempfile.TemporaryDirectory() as folder:
-        _segmenter(pathlib.Path(folder, "network"))
+        small_network(pathlib.Path(folder, "network"))
         with ServiceProcess("worker", {"models": folder}) as worker:
             worker.wait_ready()
             before = memory_mb(worker.pid)
@@ -150,7 +150,7 @@ def models(_options: Options) -> Row:
                 worker.stop()
                 stopped = time.monotonic() - started
     with tempfile.TemporaryDirectory() as folder:
-        _segmenter(pathlib.Path(folder, "network"))
+        small_network(pathlib.Path(folder, "network"))
         path = pathlib.Path(folder, "network", "model.onnx")
         model = onnx.load(path)
         onnx.external_data_helper.convert_model_to_external_data(model, location="weights", size_threshold=0)
