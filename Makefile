@@ -14,7 +14,7 @@ DEMO_ARGS ?=
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test oip-peer ipycam check format bench compose-test dashboards deploy-check sbom protos lock clean
+.PHONY: help install demo test oip-peer camera-peers check format bench compose-test dashboards deploy-check sbom protos lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +30,8 @@ test: $(STAMP) ## run the tests
 oip-peer: $(STAMP) ## add another project's inference server, for the tests that compare (450 MB)
 	$(BIN)/python tests/oip_peer/install.py
 
-ipycam: $(STAMP) ## add another project's network camera, for the tests that read from it (400 MB)
-	$(BIN)/python tests/camera/ipycam_peer/install.py
+camera-peers: $(STAMP) ## add other projects' network camera and proxy, for the tests of cameras (500 MB)
+	$(BIN)/python tests/camera/peers/install.py
 
 check: $(STAMP) ## lint, formatting, types, import rules, protos
 	$(BIN)/ruff check .
@@ -66,7 +66,7 @@ lock: $(STAMP) ## resolve constraints.txt anew from pyproject.toml's ranges
 	$(BIN)/python tools/lock.py
 
 clean: ## remove .venv and every cache
-	rm -rf $(VENV) .venv-oip-peer .venv-ipycam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-oip-peer .venv-camera-peers .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Asks again only if what to install has changed.
 $(STAMP): pyproject.toml constraints.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,11 @@ RTSP_PORT = 8554
 _NICENESS = "5"
 _ROOT = Path(__file__).resolve().parents[2]
 _ENCODER, _DECODER, _MIDDLE_BOX, _METRICS = 50051, 50052, 50060, 9104
+
+
+def envoy_program() -> str | None:
+    """Return where Envoy is: on the path, or where `make camera-peers` puts it; None where it is not."""
+    return shutil.which("envoy") or shutil.which("envoy", path=_ROOT / ".venv-camera-peers" / "bin")
 
 
 class Usage(NamedTuple):
@@ -129,7 +135,7 @@ class Sites:
 
     def _command(self, part: str) -> list[str]:
         if part == "envoy":
-            return ["envoy", "--log-level", "error", "--config-yaml", _envoy()]
+            return [envoy_program() or "envoy", "--log-level", "error", "--config-yaml", _envoy()]
         if part == "rtsp":
             return ["/usr/bin/python3", str(_ROOT / "benchmarks/uplink/rtsp_server.py"), str(RTSP_PORT)]
         if part != "camera":

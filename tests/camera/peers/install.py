@@ -1,6 +1,6 @@
-"""Makes the environment of the independent camera: `python tests/camera/ipycam_peer/install.py [FOLDER]`.
+"""Makes the environment of a camera and a proxy by others: `python tests/camera/peers/install.py [FOLDER]`.
 
-Half a minute and 400 MB; without it the tests that need it are skipped.
+Half a minute and 500 MB; without it the tests that need it are skipped.
 """
 
 import subprocess
@@ -9,7 +9,7 @@ import venv
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-DEFAULT_FOLDER = HERE.parents[2] / ".venv-ipycam"
+DEFAULT_FOLDER = HERE.parents[2] / ".venv-camera-peers"
 
 
 def main(folder: Path) -> None:
