@@ -9,8 +9,9 @@ from typing import NamedTuple, Protocol
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_camera.pacing import message_bytes, wire_bytes
 
-# Of a frame's message beside its bitstream: names, times, wishes; measured 150 to 250 with one or two tasks.
-ENVELOPE_BYTES = 300
+# Of a frame beside its bitstream: names, times, wishes in its message, 150 to 250 with one or two tasks; and what this
+# side sends when the frame is acknowledged, TCP's own acknowledgements, window updates and pings: measured 210 to 270.
+ENVELOPE_BYTES = 600
 _DAY = 86_400.0  # seconds
 _SURPLUS_SHARE = 1 / 8  # of saved bytes, that one frame may take on top of what has come in since the last
 _LEAST_BYTES = 400  # of a bitstream; below it no picture fits, and asking costs an encode
@@ -92,7 +93,8 @@ def no_more_than(grant: Grant, rate: pb.Rate, pixels: int) -> Grant:
     if not grant.reserved:
         return Grant(rate)
     most = rate.max_bytes or int(rate.target_bpp * pixels / 8)
-    return Grant(pb.Rate(max_bytes=max(1, min(most, grant.rate.max_bytes))), grant.reserved)
+    lowered = pb.Rate(max_bytes=max(1, min(most, grant.rate.max_bytes)), effort=rate.effort)
+    return Grant(lowered, grant.reserved)
 
 
 class TokenBucket:
@@ -153,15 +155,12 @@ class TokenBucket:
             since = 0.0 if self._granted_at is None else now - self._granted_at
             income = self._per_second * since
             wanted = income + _SURPLUS_SHARE * max(0.0, self._tokens - income)
-            least = wire_bytes(int(self._floor) + ENVELOPE_BYTES)
+            least = wire_bytes(int(max(self._floor, _LEAST_BYTES)) + ENVELOPE_BYTES)
             reserved = int(min(self._tokens, max(wanted, least)))
-            size = message_bytes(reserved) - ENVELOPE_BYTES
             # a capacity below what the lowest quality needs must not stop the camera for ever: it runs into debt
-            most = _MOST_WAITED_SHARE * message_bytes(int(self._capacity)) - ENVELOPE_BYTES
-            if size < min(self._floor, most):
+            if reserved < min(least, int(_MOST_WAITED_SHARE * self._capacity)):
                 return None
-            if size < _LEAST_BYTES:
-                return None
+            size = max(1, message_bytes(reserved) - ENVELOPE_BYTES)
             self._tokens -= reserved
             self._granted_at = now
             return Grant(pb.Rate(max_bytes=size, effort=self._effort), reserved)

@@ -78,6 +78,14 @@ def test_a_lowest_quality_beyond_the_budget_is_paid_for_by_waiting():
     assert min(gaps) >= 5
 
 
+@pytest.mark.parametrize("bits_per_second", [500, 5_000, 50_000])
+def test_a_link_too_slow_for_any_frame_still_gets_one_now_and_then(bits_per_second):
+    bucket = TokenBucket.of_link(bits_per_second, max_delay_seconds=0.05)
+    spent = spend(bucket, HOUR, 1.0, least=900)
+    assert spent
+    assert sum(size for _, size in spent) <= bits_per_second / 8 * HOUR + max(size for _, size in spent)
+
+
 def test_a_frame_that_was_not_sent_gives_its_bytes_back():
     bucket = TokenBucket.of_day(10_000_000)
     before = bucket.left

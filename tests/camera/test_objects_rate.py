@@ -88,6 +88,7 @@ def test_a_lower_grant_leaves_the_rest_in_the_budget():
     plain = no_more_than(grant, pb.Rate(target_bpp=0.1), 80_000)
     assert plain == Grant(pb.Rate(max_bytes=1000), grant.reserved)
     assert no_more_than(grant, pb.Rate(max_bytes=10**9), 80_000) == grant, "never more than the budget gave"
+    assert no_more_than(grant, pb.Rate(max_bytes=500, effort=2), 80_000).rate == pb.Rate(max_bytes=500, effort=2)
     bucket.settle(plain, 1000)
     assert full - 2000 < bucket.left < full - 1000
     quality = FixedRate(pb.Rate(quality=5)).grant(0.0)
