@@ -173,6 +173,14 @@ def test_every_extra_that_a_message_names_exists() -> None:
     assert named <= set(EXTRAS)
 
 
+def test_codec_and_services_ask_malloc_for_the_same() -> None:
+    """The worker may not import the codec, so the numbers stand twice."""
+    files = ("src/manypath/allocation.py", "services/manypath_services/common/process.py")
+    told = [dict(re.findall(r"mallopt\((_M_\w+), (.+)\)", (ROOT / file).read_text())) for file in files]
+    assert told[0]
+    assert told[1] == {**told[0], "_M_ARENA_MAX": "1"}
+
+
 def test_no_tracked_file_mentions_a_path_of_one_machine() -> None:
     found = [f"{name}: {match.group()}" for name, text in tracked_texts() for match in LOCAL_PATHS.finditer(text)]
     assert not found

@@ -16,7 +16,7 @@ def boxes(*rows: tuple[float, float, float, float, float, int]) -> Boxes:
 
 
 @st.composite
-def found(draw: st.DrawFn) -> Boxes:
+def predicted(draw: st.DrawFn) -> Boxes:
     rows = []
     for _ in range(draw(st.integers(0, 8))):
         left, top = draw(st.integers(0, 90)), draw(st.integers(0, 90))
@@ -53,7 +53,7 @@ def test_pictures_in_which_nothing_is_found_agree() -> None:
     assert float(f1(np.zeros(3))) == 1.0
 
 
-@given(found(), found())
+@given(predicted(), predicted())
 def test_counts_add_up_and_do_not_depend_on_who_is_who(a: Boxes, b: Boxes) -> None:
     there, back = count(a, b), count(b, a)
     assert there.both + there.missed == int((b.scores > 0.3).sum())

@@ -44,12 +44,12 @@ def test_originals_agree_with_themselves_and_blurred_pictures_less(cases: list[C
 
 def test_a_record_ranks_boxes_by_their_score_and_small_ones_have_figures_of_their_own() -> None:
     target = boxes((0, 0, 100, 100, 0.9, 0), (200, 0, 220, 20, 0.5, 1))
-    found = boxes((200, 0, 220, 20, 0.8, 1), (0, 0, 100, 52, 0.35, 0), (300, 0, 310, 10, 0.1, 0))
-    told = figures(box_record(found, target))
+    predicted = boxes((200, 0, 220, 20, 0.8, 1), (0, 0, 100, 52, 0.35, 0), (300, 0, 310, 10, 0.1, 0))
+    told = figures(box_record(predicted, target))
     assert told["f1"] == told["f1-small"] == told["ap50"] == 100.0
     # the half box counts at the lowest overlap alone; then the other is half of what is wanted, found first
     assert told["ap"] == pytest.approx(100 * (1.0 + 9 * 51 / 101) / 10)
-    worse = figures(box_record(found.where(np.array([False, True, True])), target))
+    worse = figures(box_record(predicted.where(np.array([False, True, True])), target))
     assert worse["f1"] == pytest.approx(200 / 3)
     assert worse["f1-small"] == 0.0
     assert worse["ap50"] == pytest.approx(100 * 51 / 101)

@@ -29,7 +29,7 @@ class Counts(NamedTuple):
     Attributes:
         both: pairs.
         missed: boxes of the original alone.
-        extra: boxes of the found alone.
+        extra: boxes of the reconstruction alone.
     """
 
     both: int
@@ -47,22 +47,22 @@ def overlaps(a: Boxes, b: Boxes) -> Floats:
     return ratio
 
 
-def match(found: Boxes, target: Boxes, overlap: float = OVERLAPS[0]) -> npt.NDArray[np.int64]:
-    """Pair each found box, best first, with the target of its class that it overlaps most and that is still free.
+def match(predicted: Boxes, target: Boxes, overlap: float = OVERLAPS[0]) -> npt.NDArray[np.int64]:
+    """Pair each predicted box, best first, with the target of its class that it overlaps most and that is still free.
 
     Args:
-        found: best first.
+        predicted: best first.
         target: in any order.
         overlap: least intersection over union of a pair.
 
     Returns:
-        int64 [len(found)]: the index of its target, or -1.
+        int64 [len(predicted)]: the index of its target, or -1.
     """
-    partner = np.full(len(found.scores), -1, dtype=np.int64)
+    partner = np.full(len(predicted.scores), -1, dtype=np.int64)
     if not len(target.scores):
         return partner
-    worth = overlaps(found, target)
-    worth[found.classes[:, None] != target.classes[None]] = -1.0
+    worth = overlaps(predicted, target)
+    worth[predicted.classes[:, None] != target.classes[None]] = -1.0
     for row in range(len(partner)):
         best = int(worth[row].argmax())
         if worth[row, best] >= overlap:
@@ -71,16 +71,16 @@ def match(found: Boxes, target: Boxes, overlap: float = OVERLAPS[0]) -> npt.NDAr
     return partner
 
 
-def count(found: Boxes, target: Boxes, *, small_only: bool = False) -> Counts:
+def count(predicted: Boxes, target: Boxes, *, small_only: bool = False) -> Counts:
     """Compare the boxes above ``THRESHOLD`` of two pictures.
 
     Args:
-        found: in the reconstruction.
+        predicted: in the reconstruction.
         target: in the original.
         small_only: count pairs and misses by the target's area, extra boxes by their own.
     """
-    found, target = found.above(THRESHOLD), target.above(THRESHOLD)
-    partner = match(found, target)
+    predicted, target = predicted.above(THRESHOLD), target.above(THRESHOLD)
+    partner = match(predicted, target)
     paired = np.zeros(len(target.scores), dtype=bool)
     paired[partner[partner >= 0]] = True
     extra = partner < 0
@@ -88,7 +88,7 @@ def count(found: Boxes, target: Boxes, *, small_only: bool = False) -> Counts:
         return Counts(int(paired.sum()), int((~paired).sum()), int(extra.sum()))
     little = target.areas < SMALL
     return Counts(
-        int((paired & little).sum()), int((~paired & little).sum()), int((extra & (found.areas < SMALL)).sum())
+        int((paired & little).sum()), int((~paired & little).sum()), int((extra & (predicted.areas < SMALL)).sum())
     )
 
 

@@ -121,14 +121,14 @@ def _agreement(data: BoxesData, number: int) -> float:
     return float(f1(np.asarray(count(data.shown[number].boxes, data.shown[0].boxes), np.float64)))
 
 
-def _draw_boxes(axes: Axes, found: Boxes, target: Boxes, names: tuple[str, ...]) -> None:
-    partner = match(found, target)
+def _draw_boxes(axes: Axes, predicted: Boxes, target: Boxes, names: tuple[str, ...]) -> None:
+    partner = match(predicted, target)
     for index in np.setdiff1d(np.arange(len(target.scores)), partner):
         _draw_box(axes, target.corners[index], _MISSED, "", dashed=True)
     for row in reversed(range(len(partner))):
         colour = _KEPT if partner[row] >= 0 else _EXTRA
-        text = f"{names[found.classes[row]]} {found.scores[row]:.2f}"
-        _draw_box(axes, found.corners[row], colour, text)
+        text = f"{names[predicted.classes[row]]} {predicted.scores[row]:.2f}"
+        _draw_box(axes, predicted.corners[row], colour, text)
 
 
 def _draw_box(axes: Axes, corners: Any, colour: str, text: str, *, dashed: bool = False) -> None:

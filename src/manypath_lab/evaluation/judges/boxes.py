@@ -55,21 +55,21 @@ MEASURES = (
 )
 
 
-def box_record(found: Boxes, target: Boxes) -> Record:
+def box_record(predicted: Boxes, target: Boxes) -> Record:
     """Return what one picture adds, float64 [7 + 11 * 50].
 
     Pairs, missed and extra boxes; the same of small boxes; how many targets; pairs of all boxes by overlap and step of
     the score, the highest first; all boxes by step of the score.
 
     Args:
-        found: in the reconstruction.
+        predicted: in the reconstruction.
         target: in the original.
     """
     sure = target.above(THRESHOLD)
-    steps = _STEPS - 1 - np.minimum((found.scores * _STEPS).astype(np.int64), _STEPS - 1)
-    ranked = [np.bincount(steps[match(found, sure, overlap) >= 0], minlength=_STEPS) for overlap in OVERLAPS]
+    steps = _STEPS - 1 - np.minimum((predicted.scores * _STEPS).astype(np.int64), _STEPS - 1)
+    ranked = [np.bincount(steps[match(predicted, sure, overlap) >= 0], minlength=_STEPS) for overlap in OVERLAPS]
     ranked.append(np.bincount(steps, minlength=_STEPS))
-    head = [*count(found, target), *count(found, target, small_only=True), len(sure.scores)]
+    head = [*count(predicted, target), *count(predicted, target, small_only=True), len(sure.scores)]
     return np.concatenate([np.asarray(head, np.float64), np.concatenate(ranked).astype(np.float64)])
 
 
