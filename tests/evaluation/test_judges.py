@@ -5,7 +5,8 @@ import pytest
 
 from manypath.errors import RequestError
 from manypath_lab.evaluation.judges.fidelity import SimilarityJudge
-from manypath_lab.evaluation.judges.perceptual import PerceptualJudge
+from manypath_lab.evaluation.judges.judge import Judge
+from manypath_lab.evaluation.judges.perceptual import PerceptualJudge, WassersteinJudge
 from manypath_lab.evaluation.judges.registry import NAMES, make_judges
 from manypath_lab.evaluation.judges.texture import texture_distance
 from manypath_lab.evaluation.judges.top1 import ClassifierJudge
@@ -25,8 +26,8 @@ def noisy(case: Case, strength: float) -> np.ndarray:
     return np.clip(case.picture.pixels + noise, 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("judge", [PerceptualJudge(), PerceptualJudge("lite2"), SimilarityJudge()])
-def test_appearance_gets_worse_with_noise_and_needs_no_whole_strides(judge: PerceptualJudge | SimilarityJudge) -> None:
+@pytest.mark.parametrize("judge", [PerceptualJudge(), PerceptualJudge("lite2"), WassersteinJudge(), SimilarityJudge()])
+def test_appearance_gets_worse_with_noise_and_needs_no_whole_strides(judge: Judge) -> None:
     case = a_case(200, 230)
     same, near, far = (
         float(r[0]) for r in judge.examine([case] * 3, [case.picture.pixels, noisy(case, 3), noisy(case, 30)])
@@ -71,9 +72,10 @@ def test_a_segmenter_agrees_with_itself_on_the_original_and_counts_every_known_p
 
 
 def test_judges_are_made_by_name_and_told_apart_by_version() -> None:
-    judges = make_judges(["psnr", "ms-ssim", "perceptual", "perceptual-lite2", "lite0"])
-    assert [judge.name for judge in judges] == ["psnr", "ms-ssim", "perceptual", "perceptual-lite2", "lite0"]
-    assert len({judge.version for judge in judges}) == 5
+    names = ["psnr", "ms-ssim", "perceptual", "perceptual-lite2", "wasserstein-lite2", "lite0"]
+    judges = make_judges(names)
+    assert [judge.name for judge in judges] == names
+    assert len({judge.version for judge in judges}) == len(names)
 
 
 def test_texture_is_blind_to_where_a_grain_lies_and_sees_blur() -> None:

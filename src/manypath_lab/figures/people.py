@@ -142,6 +142,9 @@ def draw(data: PeopleData) -> Sheet:
         for spot, column in _columns(data.columns, left, top, width):
             if column in one.details:
                 sheet.picture(spot, one.details[column], interpolation="lanczos")
+            else:
+                middle = (spot.left + width / 2, top + width / 2)
+                sheet.text(*middle, "has no file\nso small", size=SMALL - 2, color=QUIET, ha="center", va="center")
         words = f"{one.name[:40]}   {one.bpp:.3f} bpp"
         sheet.text(left, top + width + 0.13, words, size=SMALL - 2, color=QUIET, va="center")
     return sheet

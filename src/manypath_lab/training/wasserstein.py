@@ -17,10 +17,13 @@ from torch import Tensor, nn
 from manypath.geometry import TOKEN_PIXELS, WINDOW_PIXELS
 from manypath.levels import interpolate
 from manypath_lab.training.factories import make_network
-from manypath_lab.training.features import STRIDES, EfficientNetFeatures
+from manypath_lab.training.features import EfficientNetFeatures
 from manypath_lab.training.losses import luminance
 
-LOG2_SIGMA = (3.0, 3.0, 2.0, 2.0, 1.0, 1.0, 0.0, 0.0)  # of the window in pixels, at quality 1 to 8
+# Level of windows at quality 1 to 8: 0 are single positions of a map, each next level has windows twice as wide. They
+# are counted in positions and not in pixels: at a low rate nobody can know what a map of stride 16 holds at each of its
+# positions, and grain that would have to leave it alone stays away.
+LEVELS = (3.0, 3.0, 2.0, 2.0, 1.0, 1.0, 0.0, 0.0)
 WINDOW = 4  # positions on a window's side at the first level; its deviation is about one
 ROOT_FLOOR = 0.1  # of deviations, in their maps' unit: a root's gradient is at most 1 / (2 * ROOT_FLOOR)
 CONTRAST = 0.2  # deviation of luma, in 0..1, at which the term has half its weight: text and edges are no texture
@@ -49,6 +52,9 @@ def local_distances(ours: Tensor, theirs: Tensor, levels: int) -> list[Tensor]:
     distances = [(ours - theirs).square().mean(1, keepdim=True)]
     means, squares = [ours, theirs], [ours.square(), theirs.square()]
     for _ in range(levels):
+        if min(means[0].shape[-2:]) < 2:  # one position has no wider window
+            distances.append(distances[-1])
+            continue
         means, squares = [_halved(x) for x in means], [_halved(x) for x in squares]
         deviations = [_root(square - mean.square()) for mean, square in zip(means, squares, strict=True)]
         apart = [(one - other).square().mean(1, keepdim=True) for one, other in (means, deviations)]
@@ -57,8 +63,8 @@ def local_distances(ours: Tensor, theirs: Tensor, levels: int) -> list[Tensor]:
 
 
 def windows(code: Tensor) -> Tensor:
-    """Return log2 of the windows' deviation in pixels at quality codes int64 [B], [B]."""
-    return interpolate(torch.tensor(LOG2_SIGMA, device=code.device), code)
+    """Return the level of windows at quality codes int64 [B], [B]."""
+    return interpolate(torch.tensor(LEVELS, device=code.device), code)
 
 
 def texture_weight(x: Tensor) -> Tensor:
@@ -102,7 +108,7 @@ class WassersteinTerm(nn.Module):
     """Wasserstein distortion of a network's maps, with windows as wide as the quality is low.
 
     Args:
-        features: network [B, 3, H, W] in [0, 1] -> one map [B, C, H/s, W/s] for each stride s of ``STRIDES``; frozen.
+        features: network [B, 3, H, W] in [0, 1] -> maps [B, C, h, w]; frozen by this class.
         deviation: a typical one of the maps' channels, which they are divided by.
     """
 
@@ -122,22 +128,20 @@ class WassersteinTerm(nn.Module):
             return cls(EfficientNetFeatures(), LITE_DEVIATION).to(device)
         return cls(make_network(features)).to(device)
 
-    def forward(self, x_hat: Tensor, x: Tensor, log2_sigma: Tensor, *, faded: bool = True) -> Tensor:
+    def forward(self, x_hat: Tensor, x: Tensor, level: Tensor, *, faded: bool = True) -> Tensor:
         """Return the distortion, summed over maps, [B].
 
         Args:
             x_hat: reconstructions, [B, H, W, 3].
             x: originals.
-            log2_sigma: of each picture's windows, float [B]; see ``windows``.
+            level: of each picture's windows, float [B]; see ``windows``.
             faded: whether places of high contrast count less.
         """
         with torch.no_grad():
             target = self.features(x.permute(0, 3, 1, 2))
             weight = texture_weight(x) if faded else torch.ones_like(x[:, :1, :1, :1])
         total = x.new_zeros(len(x))
-        maps = zip(self.features(x_hat.permute(0, 3, 1, 2)), target, STRIDES, strict=True)
-        for ours, theirs, stride in maps:
-            level = (log2_sigma - math.log2(stride) + 1.0).clamp_min(0.0)
+        for ours, theirs in zip(self.features(x_hat.permute(0, 3, 1, 2)), target, strict=True):
             distances = local_distances(ours / self.deviation, theirs / self.deviation, math.ceil(float(level.max())))
             for number, distance in enumerate(distances):
                 share = (1.0 - (level - number).abs()).clamp_min(0.0)  # linear between two levels

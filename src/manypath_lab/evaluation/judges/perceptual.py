@@ -16,7 +16,7 @@ from manypath_lab.training.features import EfficientNetFeatures
 from manypath_lab.training.losses import PerceptualTerm
 from manypath_lab.training.wasserstein import LITE_DEVIATION, WassersteinTerm
 
-_LOG2_SIGMA = 2.0  # of the Wasserstein distortion's windows, pixels
+_LEVEL = 2.0  # of the Wasserstein distortion's windows: 10 positions of each map on a side
 _STRIDE = 32  # pixels: the deepest features need whole positions
 
 
@@ -64,7 +64,7 @@ class PerceptualJudge:
 
 
 class WassersteinJudge:
-    """Wasserstein distortion of a network's maps, within windows of a deviation of 4 pixels: texture may lie elsewhere.
+    """Wasserstein distortion of a network's maps, within windows of 10 positions: texture may lie elsewhere.
 
     Args:
         network: whose features: ``lite0``, which the path for people is trained with, or ``lite1``, ``lite2``.
@@ -73,7 +73,7 @@ class WassersteinJudge:
     def __init__(self, network: str = "lite2") -> None:
         self.name = f"wasserstein-{network}"
         self.label = f"statistics of EfficientNet-{network.capitalize()}'s features"
-        self.version = f"wasserstein {network} {_LOG2_SIGMA:g} 1"
+        self.version = f"wasserstein {network} {_LEVEL:g} 2"
         self.measures = (
             Measure(
                 *(self.name, "Wasserstein distortion", slice(0, 2), mean),
@@ -96,8 +96,8 @@ class WassersteinJudge:
         return [counted(self._distance(case.picture.pixels, image)) for case, image in pairs]
 
     def _distance(self, original: Pixels, image: Pixels) -> float:
-        sigma = torch.tensor([_LOG2_SIGMA])
-        return float(self._term(_centre(image), _centre(original), sigma, faded=False)[0])
+        level = torch.tensor([_LEVEL])
+        return float(self._term(_centre(image), _centre(original), level, faded=False)[0])
 
 
 def _centre(image: Pixels) -> torch.Tensor:
