@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from manypath.kept import Kept
 from manypath.quality import LEVELS, QUALITY_STEPS
 
 
@@ -44,11 +45,14 @@ class Gain(nn.Module):
     def __init__(self, channels: int, log2_start: float = 0.0) -> None:
         super().__init__()
         self.log2 = nn.Parameter(torch.full((LEVELS, channels), log2_start))
+        self._kept: Kept[Tensor] = Kept()
 
     def log2_at(self, code: Tensor) -> Tensor:
         """Return the interpolated log2 gains, [B, channels], for quality codes int64 [B]."""
         return interpolate(self.log2, code)
 
     def forward(self, code: Tensor) -> Tensor:
-        """Return the gains, [B, channels], for quality codes int64 [B]."""
-        return torch.exp2(self.log2_at(code))
+        """Return the gains, [B, channels], for quality codes int64 [B]; not to be changed in place."""
+        if code.numel() != 1 or code.device.type != "cpu":
+            return torch.exp2(self.log2_at(code))
+        return self._kept.get(lambda: torch.exp2(self.log2_at(code)), self.log2, key=int(code))

@@ -13,7 +13,6 @@ import functools
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manypath.edge.config import EdgeConfig
@@ -31,7 +30,9 @@ from manypath.edge.integer import (
 from manypath.entropy.rounding import clamp_through, round_through
 from manypath.entropy.schedule import Step, Visitor, at, schedule
 from manypath.entropy.tables import SCALE_MAX, SCALE_MIN, SCALES
+from manypath.kept import Kept
 from manypath.multipath.layers import Layers
+from manypath.products import linear
 
 MEAN_BITS = 4  # means and y_hat are multiples of 1/16
 MEAN_BOUNDS = (-(2**18), 2**18)  # in 1/16
@@ -62,7 +63,8 @@ class ContextStep(nn.Module):
     def __init__(self, config: EdgeConfig, step: Step) -> None:
         super().__init__()
         seen = step.start + (step.width if step.stage else 0)
-        self.width = step.width
+        self.width, self.features = step.width, config.features
+        self._kept: Kept[tuple[Tensor, Tensor, Tensor]] = Kept()
         self.near = IntegerDepthwise(seen, 2) if seen else None
         self.hidden = IntegerLinear(config.features + 2 * seen, config.context_width)
         self.offset = IntegerOffset(config.context_width)
@@ -79,28 +81,30 @@ class ContextStep(nn.Module):
             where: the step's positions, [P].
             code: quality codes, int64 [B], or [1] for all.
         """
-        weight, bias = self.hidden.quantised()
+        own, beside, bias = self._hidden()
         near = self.near
-        features = tokens.shape[-1]
-        hidden = F.linear(tokens, weight[:, :features], bias)
+        hidden = linear(tokens, own, bias)
         if near is not None and seen is not None:
             around = at(on_grid(near(seen), SIGNED).flatten(1, 2), where)
             # the sums are exact, so it does not matter that they are made in two parts
-            hidden = _added(hidden, around, near.as_it_comes_out(weight[:, features:], 1))
+            hidden = linear(around, beside, plus=hidden)
         hidden = on_grid(_plus(hidden, (self.offset(code) * 2.0**FRACTION)[:, None]), UNSIGNED)
         return on_grid(self.output(hidden), WIDE)
+
+    def _hidden(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the hidden layer's weights of the features, those of what is near, and its bias."""
+        return self._kept.get(self._parts, self.hidden.weight, self.hidden.bias)
+
+    def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        weight, bias = self.hidden.quantised()
+        own, beside = weight[:, : self.features], weight[:, self.features :]
+        if self.near is not None:
+            beside = self.near.as_it_comes_out(beside, 1)
+        return own.contiguous(), beside.contiguous(), bias
 
 
 def _plus(x: Tensor, y: Tensor) -> Tensor:
     return x + y if torch.is_grad_enabled() else x.add_(y)
-
-
-def _added(x: Tensor, more: Tensor, weight: Tensor) -> Tensor:
-    """Return ``x + more @ weight.T``."""
-    if torch.is_grad_enabled():
-        return x + F.linear(more, weight)
-    x.view(-1, x.shape[-1]).addmm_(more.reshape(-1, more.shape[-1]), weight.t())
-    return x
 
 
 class ContextModel(nn.Module):

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from manypath.entropy.rounding import round_through
 from manypath.errors import CheckpointError
+from manypath.kept import Kept
 from manypath.levels import Gain, interpolate
 from manypath.network import StoredLayer
+from manypath.products import linear
 from manypath.quality import QUALITY_CODES
 
 FRACTION = 5  # fractional bits of activations: steps of 1/32
@@ -50,6 +52,7 @@ class IntegerAffine(StoredLayer):
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(weight.shape[0]))
         self.frozen = False
+        self._kept: Kept[tuple[Tensor, Tensor]] = Kept()
 
     def _shift(self) -> Tensor:
         """Per output channel, the power of two that brings the largest weight just under 127: float [out]."""
@@ -58,6 +61,9 @@ class IntegerAffine(StoredLayer):
 
     def quantised(self) -> tuple[Tensor, Tensor]:
         """Return weight and bias as dyadic floats, the bias in activations' steps: activations in, activations out."""
+        return self._kept.get(self._computed, self.weight, self.bias)
+
+    def _computed(self) -> tuple[Tensor, Tensor]:
         weight, bias = self._dyadic()
         return weight, bias * 2.0**FRACTION
 
@@ -112,8 +118,7 @@ class IntegerLinear(IntegerAffine):
     def forward(self, x: Tensor) -> Tensor:
         """Return exact sums."""
         weight, bias = self.quantised()
-        out: Tensor = F.linear(x, weight, bias)
-        return out
+        return linear(x, weight, bias)
 
 
 class IntegerDepthwise(IntegerAffine):
@@ -129,15 +134,19 @@ class IntegerDepthwise(IntegerAffine):
         super().__init__(kernel)
         self.channels = channels
         self.multiplier = multiplier
+        self._arranged: Kept[tuple[Tensor, Tensor]] = Kept()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return exact sums."""
-        weight, bias = self.quantised()
+        weight, bias = self._arranged.get(self._arrange, self.weight, self.bias)
         if self.multiplier > 1:
             x = torch.cat((x,) * self.multiplier, -1)
-            weight, bias = (self.as_it_comes_out(own, 0) for own in (weight, bias))
         out: Tensor = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=x.shape[-1])
         return out.permute(0, 2, 3, 1)
+
+    def _arrange(self) -> tuple[Tensor, Tensor]:
+        weight, bias = self.quantised()
+        return self.as_it_comes_out(weight, 0), self.as_it_comes_out(bias, 0)
 
     def as_it_comes_out(self, stored: Tensor, axis: int) -> Tensor:
         """Bring an axis of m * C filters, in the order of storage, into the order of the output."""

@@ -16,6 +16,7 @@ from manypath.entropy.tables import Tables, gaussian_row, gaussian_tables, stack
 from manypath.levels import Gain, nearest_level
 from manypath.multipath.layers import zeroed
 from manypath.network import Network
+from manypath.products import Linear
 
 REFINE_UNIT = 2.0**-FRACTION  # hyper features are counted in these
 
@@ -48,7 +49,7 @@ class EdgeNetwork(Network):
         self.context = ContextModel(config)
         self.reaches = (analysis_reach(config), synthesis_reach(config))
         self.exact = True
-        self.refine = zeroed(nn.Linear(config.features, config.coarse_channels)) if config.refined else None
+        self.refine = zeroed(Linear(config.features, config.coarse_channels)) if config.refined else None
         self._add_gains()
 
     def hyper_latent(self, y: Tensor, code: Tensor) -> Tensor:

@@ -21,9 +21,10 @@ from manypath.edge.config import EdgeConfig
 from manypath.geometry import LATENT_PIXELS, TOKEN_PIXELS, padded
 from manypath.image import from_tokens, to_tokens
 from manypath.multipath.blocks import Group, Kit
-from manypath.multipath.layers import Branch, Layers, PathMLP, conv_nhwc, leaky, zeroed
+from manypath.multipath.layers import SLOPE, Branch, Layers, PathMLP, conv_nhwc, leaky, zeroed
 from manypath.multipath.routing import LOW, Predictor, Routing, Scope, Trace
 from manypath.network import SynthesisTransform, Transform
+from manypath.products import Linear
 
 
 class DepthwiseMixer(Branch):
@@ -31,13 +32,13 @@ class DepthwiseMixer(Branch):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.expand = nn.Linear(channels, channels)
+        self.expand = Linear(channels, channels)
         self.spatial = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.project = zeroed(nn.Linear(channels, channels))
+        self.project = zeroed(Linear(channels, channels))
 
     def hidden(self, x: Tensor) -> Tensor:
         """Everything before the last layer."""
-        return conv_nhwc(self.spatial, leaky(self.expand(x)))
+        return conv_nhwc(self.spatial, self.expand.rectified(x, SLOPE))
 
 
 KIT = Kit(DepthwiseMixer, PathMLP, Predictor, Scope.WINDOW, skip=False)
@@ -52,15 +53,15 @@ class Analysis(Transform):
 
     def __init__(self, config: EdgeConfig) -> None:
         super().__init__()
-        self.embed = nn.Linear(3 * TOKEN_PIXELS**2, config.channels)
+        self.embed = Linear(3 * TOKEN_PIXELS**2, config.channels)
         self.groups: Layers[Group] = Layers(
             Group(config.channels, depth, KIT, {LOW: "bottleneck"}) for depth in config.analysis_depths
         )
-        self.merge = nn.Linear(4 * config.channels, config.coarse_channels)
+        self.merge = Linear(4 * config.channels, config.coarse_channels)
         self.coarse = _coarse(config)
         self.detail: nn.Linear | None = None  # a linear branch beside the blocks, always in float32
         if config.detail_channels:
-            self.detail = nn.Linear(3 * LATENT_PIXELS**2, config.detail_channels, bias=False)
+            self.detail = Linear(3 * LATENT_PIXELS**2, config.detail_channels, bias=False)
 
     def forward(self, x: Tensor, code: Tensor, routing: Routing, trace: Trace | None = None) -> Tensor:
         """Return y, before the gain."""
@@ -90,15 +91,15 @@ class Synthesis(SynthesisTransform):
         super().__init__()
         sides = dict(config.sides)
         self.coarse = _coarse(config)
-        self.split = nn.Linear(config.coarse_channels, 4 * config.channels)
+        self.split = Linear(config.coarse_channels, 4 * config.channels)
         self.groups: Layers[Group] = Layers(
             Group(config.channels, depth, KIT, sides) for depth in config.synthesis_depths
         )
-        self.paint = nn.Linear(config.channels, 3 * TOKEN_PIXELS**2)
+        self.paint = Linear(config.channels, 3 * TOKEN_PIXELS**2)
         self.coarse_channels = config.coarse_channels
         self.detail: nn.Linear | None = None
         if config.detail_channels:
-            self.detail = nn.Linear(config.detail_channels, 3 * LATENT_PIXELS**2, bias=False)
+            self.detail = Linear(config.detail_channels, 3 * LATENT_PIXELS**2, bias=False)
 
     def shared(self, y: Tensor, code: Tensor) -> Shared:
         """What all paths have in common, of y."""
@@ -125,14 +126,14 @@ class HyperAnalysis(nn.Module):
     def __init__(self, config: EdgeConfig) -> None:
         super().__init__()
         width = config.features
-        self.reduce = nn.Linear(config.latent_channels, width)
+        self.reduce = Linear(config.latent_channels, width)
         self.down1 = nn.Conv2d(width, width, 3, stride=2, padding=1)
         self.down2 = nn.Conv2d(width, width, 3, stride=2, padding=1)
-        self.project = nn.Linear(width, config.hyper_channels)
+        self.project = Linear(width, config.hyper_channels)
 
     def forward(self, y: Tensor) -> Tensor:
         """Return z, before the hyper gain."""
-        x = leaky(self.reduce(y))
+        x = self.reduce.rectified(y, SLOPE)
         x = leaky(conv_nhwc(self.down1, x))
         x = leaky(conv_nhwc(self.down2, x))
         z: Tensor = self.project(x)

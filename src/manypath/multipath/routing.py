@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from manypath.geometry import TOKEN_PIXELS, WINDOW_PIXELS
 from manypath.image import from_tokens, to_tokens
 from manypath.levels import interpolate
-from manypath.multipath.layers import leaky
+from manypath.multipath.layers import SLOPE
+from manypath.products import Linear
 from manypath.quality import LEVELS
 
 MAIN = "main"
@@ -55,18 +56,18 @@ class Predictor(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         width = channels // 4
-        self.reduce = nn.Linear(channels, width)
-        self.combine = nn.Linear(width, channels // 16)
-        self.score = nn.Linear(channels // 16, 1, bias=False)
+        self.reduce = Linear(channels, width)
+        self.combine = Linear(width, channels // 16)
+        self.score = Linear(channels // 16, 1, bias=False)
         self.shift = nn.Parameter(torch.zeros(LEVELS))  # training only: where the threshold lies per level
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the importance (a logit), [B, h, w], of tokens [B, h, w, C]; h and w are multiples of 8."""
         b, h, w, _ = x.shape
-        local, pooled = leaky(self.reduce(x.to(self.reduce.weight.dtype))).chunk(2, dim=-1)
+        local, pooled = self.reduce.rectified(x.to(self.reduce.weight.dtype), SLOPE).chunk(2, dim=-1)
         windows = pooled.reshape(b, h // WINDOW, WINDOW, w // WINDOW, WINDOW, -1)
         pooled = windows.mean(dim=(2, 4), keepdim=True).expand_as(windows).reshape(pooled.shape)
-        logits: Tensor = self.score(leaky(self.combine(torch.cat((local, pooled), -1))))
+        logits: Tensor = self.score(self.combine.rectified(torch.cat((local, pooled), -1), SLOPE))
         return logits[..., 0]
 
 
@@ -99,10 +100,17 @@ def _ranks(competitors: Tensor) -> Tensor:
 
 
 class Route(NamedTuple):
-    """Which tokens of the flattened [B*h*w] take which path: two int64 index vectors."""
+    """Which tokens of the flattened [B*h*w] take which path: two int64 index vectors, and the way back.
+
+    Attributes:
+        main: tokens of the main path, in reading order.
+        side: tokens of the side path, in reading order.
+        back: for each token, in reading order, its place in ``main`` followed by ``side``: int64 [B*h*w].
+    """
 
     main: Tensor
     side: Tensor
+    back: Tensor
 
 
 def quota(share: float) -> int:
@@ -119,8 +127,11 @@ def route(importance: Tensor, share: float, scope: Scope = Scope.WINDOW) -> Rout
         scope: which tokens compete.
     """
     tokens = importance.shape[1] * importance.shape[2]
-    main = (scope.ranks(importance) < scope.quota(share, tokens)).flatten()
-    return Route(main.nonzero()[:, 0], (~main).nonzero()[:, 0])
+    taken = (scope.ranks(importance) < scope.quota(share, tokens)).flatten()
+    main, side = taken.nonzero()[:, 0], (~taken).nonzero()[:, 0]
+    order = torch.cat((main, side))
+    back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
+    return Route(main, side, back)
 
 
 def soft_mask(

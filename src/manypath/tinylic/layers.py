@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from manypath.multipath.blocks import Kit
 from manypath.multipath.layers import PIECE, Branch, PathMLP, pieces, piecewise
 from manypath.multipath.routing import Predictor, Scope
+from manypath.products import Linear
 from manypath.tinylic import row_attention
 from manypath.tinylic.attention import neighbourhood_attention
 
@@ -27,7 +28,7 @@ class NeighbourhoodMixer(Branch):
         self.norm = nn.LayerNorm(channels)
         self.qkv = nn.Linear(channels, 3 * channels)
         self.bias = nn.Parameter(torch.empty(channels // head, 2 * window - 1, 2 * window - 1))
-        self.project = nn.Linear(channels, channels)
+        self.project = Linear(channels, channels)
         nn.init.normal_(self.bias, std=START)
         for layer in (self.qkv, self.project):
             nn.init.normal_(layer.weight, std=START)

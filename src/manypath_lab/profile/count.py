@@ -54,6 +54,13 @@ def parameters(*modules: torch.nn.Module) -> int:
     return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
 
+def _by_onednn(tokens: torch.Size, *operands: object, **_: object) -> int:
+    """Return the flops of a product by oneDNN: operands are weight and bias, or what is added, weight and bias."""
+    weight = operands[1] if operands[3] == "add" else operands[0]
+    assert isinstance(weight, torch.Size)
+    return 2 * tokens.numel() * weight[0]
+
+
 def _product(_sum: torch.Size, left: torch.Size, right: torch.Size, **_: object) -> int:
     """Return the flops of a matrix product that is added in place, which PyTorch's counter does not know."""
     return 2 * left[0] * left[1] * right[1]
@@ -67,7 +74,8 @@ def _counted(total: list[float]) -> Iterator[None]:
         total[0] += 2.0 * query.numel() * min(window, query.shape[1]) * min(window, query.shape[2])
         return value
 
-    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: _product})
+    own = {torch.ops.aten.addmm_: _product, torch.ops.mkldnn._linear_pointwise: _by_onednn}
+    counter = FlopCounterMode(display=False, custom_mapping=own)
     by_tiles = mock.patch("manypath.tinylic.row_attention.refusal", return_value="compiled loops cannot be counted")
     with mock.patch("manypath.tinylic.layers.neighbourhood_attention", attention), by_tiles, counter:
         yield
