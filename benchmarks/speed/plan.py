@@ -7,7 +7,7 @@ import pathlib
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from benchmarks.speed.subjects import CLASSICAL, LEARNED, OURS, Variant
@@ -125,8 +125,12 @@ class WorkerError(Exception):
     """A worker process failed; the message ends with its last words."""
 
 
-def run_worker(task: Task) -> Result:
+def run_worker(task: Task, environment: Mapping[str, str] | None = None) -> Result:
     """Run one task in a process of its own.
+
+    Args:
+        task: What to run.
+        environment: Of the process; unless given, that of so many threads as the services set it.
 
     Raises:
         WorkerError: It failed, or took longer than half an hour.
@@ -136,7 +140,7 @@ def run_worker(task: Task) -> Result:
         done = subprocess.run(
             command,
             cwd=ROOT,
-            env=thread_environment(task.threads),
+            env=thread_environment(task.threads) if environment is None else environment,
             capture_output=True,
             text=True,
             check=False,

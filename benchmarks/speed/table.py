@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from benchmarks.speed.plan import Timing
@@ -103,6 +104,29 @@ def _ratio_row(anchor: Best, direction: Direction, timings: Sequence[Timing], ou
     return f"| {anchor.subject} | {direction} | {anchor.ms:.1f} | {anchor.variant} | " + " | ".join(cells) + " |"
 
 
+# What the codec is held to: so many times the speed of a peer at its best, encoding and decoding; None: no bar.
+BARS: Mapping[str, tuple[float, float | None]] = MappingProxyType(
+    {"bmshj2018-hyperprior": (2.5, 2.5), "avif": (3.0, None)}
+)
+
+
+def bar_table(timings: Sequence[Timing], threads: int) -> list[str]:
+    """Return Markdown: each variant of ``edge`` against what it is held to, each peer at its best."""
+    lines = [f"| {threads} thread(s): edge in | over | direction | is faster by | bar | |", "|---|---|---|---|---|---|"]
+    own = [one for one in timings if (one.subject, one.threads, one.device, one.batch) == ("edge", threads, "cpu", 1)]
+    for timing in own:
+        for peer, bars in BARS.items():
+            for direction, bar in zip(DIRECTIONS, bars, strict=True):
+                anchor = best(timings, peer, threads, direction)
+                if anchor is None or bar is None:
+                    continue
+                ratio = anchor.ms / milliseconds(timing, direction)
+                name = f"{peer} {anchor.variant}".strip()
+                word = "met" if ratio >= bar else "missed"
+                lines.append(f"| {timing.variant} | {name} | {direction} | {ratio:.2f}x | {bar:g}x | {word} |")
+    return lines if len(lines) > 2 else []
+
+
 def to_markdown(timings: Sequence[Timing], machine: Machine, threads: Sequence[int], remarks: Sequence[str]) -> str:
     """Return the whole report."""
     sizes = ", ".join(dict.fromkeys(timing.size for timing in timings))
@@ -116,6 +140,8 @@ def to_markdown(timings: Sequence[Timing], machine: Machine, threads: Sequence[i
     ]
     for count in threads:
         lines += ["", *ratio_table(timings, count)]
+        bars = bar_table(timings, count)
+        lines += ["", *bars] if bars else []
     lines += ["", "Where our time goes, milliseconds per picture:", "", *stage_table(timings), ""]
     notes = dict.fromkeys(f"- {timing.subject}: {timing.note}" for timing in timings if timing.note)
     lines += [*notes, f"- {QUOTED_NOTE}"]

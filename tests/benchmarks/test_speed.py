@@ -148,6 +148,17 @@ def test_the_report_gives_ratios_stages_and_marks_what_is_quoted() -> None:
     assert "- a remark" in text
 
 
+def test_each_variant_of_ours_stands_against_its_bars() -> None:
+    lines = table.bar_table(TIMINGS, 2)
+    assert "| fp32 | bmshj2018-hyperprior fp32 | encode | 2.00x | 2.5x | missed |" in lines
+    assert "| bf16 | bmshj2018-hyperprior fp32 | encode | 4.00x | 2.5x | met |" in lines
+    assert "| bf16 | bmshj2018-hyperprior fp32 | decode | 3.33x | 2.5x | met |" in lines
+    assert "| bf16 | avif | encode | 3.00x | 3x | met |" in lines
+    assert not any("avif | decode" in line for line in lines)
+    assert lines[2] in table.to_markdown(TIMINGS, MACHINE, [2], [])
+    assert table.bar_table(TIMINGS, 1) == []
+
+
 def test_a_single_thread_is_not_compared_with_what_is_quoted_for_two() -> None:
     assert not any("MPA" in line for line in table.ratio_table([timing("edge", 9.0, 9.0, threads=1)], 1))
 
