@@ -81,9 +81,12 @@ def test_bitstreams_of_one_kind_are_decoded_together_and_a_bad_one_fails_alone(s
     assert refused.value.code() is grpc.StatusCode.DATA_LOSS
 
 
-def test_a_damaged_stream_is_refused_before_it_waits_for_the_codec(start, codec):
+@pytest.mark.parametrize("escapes", [0, 2**21])
+def test_a_damaged_stream_is_refused_before_it_waits_for_the_codec(start, codec, escapes):
     running = start("decoder")
-    damaged = bytearray(codec.encode(photo(64, 96)))
+    stream = parse(codec.encode(photo(64, 96)))
+    (chunks,) = stream.strips
+    damaged = bytearray(pack(stream._replace(strips=((*chunks[:-1], chunks[-1] + bytes(escapes)),))))
     damaged[-1] ^= 1
     with running.busy(), running.client() as client:
         error = refusal(client.Decode, pb.DecodeRequest(bitstream=bytes(damaged)))

@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 import numpy.typing as npt
 
-from manypath import BitstreamError, Codec, LimitError, RequestError, StreamInfo, inspect
+from manypath import BitstreamError, Codec, LimitError, RequestError, StreamInfo
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_api.v1 import codec_pb2_grpc as pb_grpc
 from manypath_services.codec.messages import (
@@ -31,7 +31,7 @@ from manypath_services.codec.statuses import CODEC_CODES
 from manypath_services.common import logs
 from manypath_services.decoder.settings import DecoderSettings
 from manypath_services.decoder.stream import AnalyzedFrames
-from manypath_services.decoder.work import Decoded, Order, Wanted, batch_key, decode_together
+from manypath_services.decoder.work import Decoded, Order, Wanted, batch_key, decode_together, read_facts
 from manypath_services.decoder.workers import Answer, Workers
 from manypath_services.streams.receiver import Receiver
 from manypath_services.streams.taker import Window
@@ -117,7 +117,7 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
     async def Inspect(self, request: pb.InspectRequest, context: _Context) -> pb.InspectResponse:
         """Read a bitstream's header, and where its bits went if that is asked for."""
         codec = self.loaded()
-        info = self._inspect(request.bitstream)
+        info = await self._inspect(request.bitstream)
         response = pb.InspectResponse(
             facts=facts_message(info),
             slices_present=info.slices_present,
@@ -152,7 +152,7 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
         )
 
     async def _decode(self, codec: Codec, bitstream: bytes, wanted: Wanted, context: _Context) -> Decoded:
-        info = self._check(bitstream, wanted)
+        info = await self._check(bitstream, wanted)
         with self._counting_rejections():
             computed = await self.compute.run_batched(
                 self._work,
@@ -183,18 +183,18 @@ class DecoderServicer(CodecServicer[DecoderSettings], pb_grpc.DecoderServiceServ
                 f"a request has at most {self.settings.max_paths} pictures and tasks together, got {asked}"
             )
 
-    def _check(self, bitstream: bytes, wanted: Wanted) -> StreamInfo:
+    async def _check(self, bitstream: bytes, wanted: Wanted) -> StreamInfo:
         """Refuse what needs no decoding to be refused, and return what the stream says of itself."""
-        info = self._inspect(bitstream)
+        info = await self._inspect(bitstream)
         self._check_pixels(info)
         if wanted.picture_format == pb.PICTURE_FORMAT_RAW:
             limit = self.settings.max_message_bytes - _ENVELOPE_BYTES
             check_reply_size(3 * info.width * info.height * len(wanted.pictures), limit)
         return info
 
-    def _inspect(self, bitstream: bytes) -> StreamInfo:
+    async def _inspect(self, bitstream: bytes) -> StreamInfo:
         with self._counting_rejections():
-            return inspect(bitstream)
+            return await read_facts(bitstream)
 
     def _check_pixels(self, info: StreamInfo) -> None:
         pixels = info.width * info.height

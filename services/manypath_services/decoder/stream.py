@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import grpc
 
-from manypath import inspect
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_camera.sequences import SequenceSet
 from manypath_services.codec.messages import facts_message
@@ -17,6 +16,7 @@ from manypath_services.decoder.latest import Latest
 from manypath_services.decoder.sessions import Sessions
 from manypath_services.decoder.settings import DecoderSettings
 from manypath_services.decoder.sinks import FolderSink, LinesSink, Result, ResultSink, WebhookSink
+from manypath_services.decoder.work import read_facts
 from manypath_services.streams.deadline import FrameDeadline
 
 _log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class AnalyzedFrames:
             deadline = FrameDeadline(self._settings.frame_seconds)
             analyzed = await self._analyze(request, cast("_Context", deadline))
             return Result(opened.session, frame, analyzed.facts, analyzed)
-        return Result(opened.session, frame, facts_message(inspect(frame.bitstream)), pb.AnalyzeResponse())
+        return Result(opened.session, frame, facts_message(await read_facts(frame.bitstream)), pb.AnalyzeResponse())
 
     async def deliver(self, opened: pb.StreamOpen, frame: pb.BitstreamFrame, prepared: Result) -> pb.FrameAnswer | None:
         """Tell the sinks and remember; see ``FrameTaker``."""

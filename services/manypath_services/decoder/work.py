@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
@@ -9,13 +10,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from manypath import Codec, Reconstruction, StageTimings, StreamInfo
+from manypath import Codec, Reconstruction, StageTimings, StreamInfo, inspect
 from manypath_api.v1 import codec_pb2 as pb
 from manypath_services.codec.batching import padded
 from manypath_services.codec.messages import Route, picture_message, score_map_files
 from manypath_services.common.lane import check_waited
 
 Image = npt.NDArray[np.uint8]
+_QUICK_BYTES = 2**20  # of a stream, whose checksum takes a millisecond
 _Decoded = Mapping[tuple[str, float], Reconstruction]
 
 
@@ -55,6 +57,15 @@ class Decoded(NamedTuple):
     task_images: list[Image]
     info: StreamInfo
     seconds: dict[str, float]
+
+
+async def read_facts(bitstream: bytes) -> StreamInfo:
+    """Return what a bitstream says of itself; a large one is summed up in a thread: the event loop has no time.
+
+    Raises:
+        BitstreamError: it is none.
+    """
+    return inspect(bitstream) if len(bitstream) < _QUICK_BYTES else await asyncio.to_thread(inspect, bitstream)
 
 
 def batch_key(info: StreamInfo, wanted: Wanted) -> Hashable | None:
