@@ -22,19 +22,19 @@ class Rate:
         quality: 1.0..8.0 in steps of 1/32, 8 = highest rate.
         max_bytes: the stream has at most this many bytes, and at least 95 % of them where the range allows.
         bpp: the same in bits per pixel.
-        effort: time spent on better latents, 0..2; at a quality it saves bits, at a budget the picture gains.
+        effort: time spent on better latents, 0..3; at a quality it saves bits, at a budget the picture gains.
 
     Raises:
         QualityError: the quality is no number in 1..8.
         BudgetError: the budget is no positive, finite number.
-        EffortError: the effort is not 0, 1 or 2.
+        EffortError: the effort is not 0, 1, 2 or 3.
         RequestError: more than one of them is given.
     """
 
     MIN_QUALITY: ClassVar[float] = 1.0
     MAX_QUALITY: ClassVar[float] = float(LEVELS)
     QUALITY_STEP: ClassVar[float] = 1 / QUALITY_STEPS
-    MOST_EFFORT: ClassVar[int] = 2
+    MOST_EFFORT: ClassVar[int] = 3
 
     quality: float | None = None
     max_bytes: int | None = None

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from manypath_camera.errors import ConfigurationError
 from manypath_camera.retention import Limits, Policy
 
-MOST_EFFORT = 2  # of the codec, which cameras do not import
+MOST_EFFORT = 3  # of the codec, which cameras do not import
 MOST_CAMERAS = 64  # their names are labels of metrics
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?", re.IGNORECASE)

@@ -98,7 +98,11 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     rate.add_argument("--link", type=float, metavar="BITS", help="bits a second that may be spent")
     rate.add_argument("--daily-quota", metavar="SIZE", help="that may be spent in any 24 hours, as 200MB")
     one.add_argument(
-        "--effort", type=int, default=0, metavar="N", help="time spent on each frame: 0, 1 or 2 (default: %(default)s)"
+        "--effort",
+        type=int,
+        default=0,
+        metavar="N",
+        help="time spent on each frame: 0, 1, 2 or 3 (default: %(default)s)",
     )
     parser.add_argument("--encoder", metavar="HOST:PORT", help="encoder to send to (default: localhost:50051)")
     parser.add_argument("--uplink", metavar="HOST:PORT", help="decoder; an encoder is started here that sends there")

@@ -63,7 +63,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="time spent on better latents: 0, 1 or 2; at a quality it saves bits, at a budget the picture gains "
+        help="time spent on better latents: 0, 1, 2 or 3; at a quality it saves bits, at a budget the picture gains "
         "(default: %(default)s)",
     )
     parser.add_argument(

@@ -18,7 +18,7 @@ cameras:
     every: 2
     on_change: 0.02
     masks: [[[0, 0], [0.3, 0], [0.3, 0.25]]]
-  yard: {source: "demo:", rate: {quality: 5, effort: 2}}
+  yard: {source: "demo:", rate: {quality: 5, effort: 3}}
 """
 
 

@@ -105,7 +105,7 @@ def mistakes(manypath: Run, tmp_path: Path, files_to_make_mistakes_with: Path) -
     ("command", "code", "message"),
     [
         ("encode a.png --quality 9.5", ExitCode.REQUEST, "quality must be in"),
-        ("encode a.png --effort 3", ExitCode.REQUEST, "effort must be a whole number from 0 to 2, got 3"),
+        ("encode a.png --effort 4", ExitCode.REQUEST, "effort must be a whole number from 0 to 3, got 4"),
         ("encode a.png --max-bytes 20", ExitCode.REQUEST, "a.png: the budget of 20 bytes"),
         ("encode notes.txt", ExitCode.REQUEST, "notes.txt: not a JPEG"),
         ("encode missing.png", ExitCode.REQUEST, "missing.png does not exist"),

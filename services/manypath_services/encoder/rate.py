@@ -9,7 +9,7 @@ from manypath_api.v1 import codec_pb2 as pb
 
 # times the work of one encoding, about
 _SEARCH = 3  # the search for a budget keeps what it can
-_EFFORTS = (1, 6, 20)  # see benchmarks.effort
+_EFFORTS = (1, 4, 9, 22)  # see benchmarks.effort
 
 
 class Rate(NamedTuple):

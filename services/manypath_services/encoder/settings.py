@@ -38,7 +38,7 @@ class EncoderSettings(CodecSettings):
     )
 
     max_effort: int = Field(
-        Rate.MOST_EFFORT,
+        2,
         ge=0,
         le=Rate.MOST_EFFORT,
         description="Largest effort that a request may ask for: effort costs time.",

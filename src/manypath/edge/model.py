@@ -32,7 +32,7 @@ class EdgeNetwork(Network):
     HYPER_BOUND = HyperSynthesis.BOUND
     STORED_DTYPE = torch.float16
     ROUNDS_WELL = True
-    MOST_EFFORT = 2
+    MOST_EFFORT = 3
 
     config: EdgeConfig
     g_a: Analysis

@@ -6,6 +6,7 @@ that the synthesis sees: rounded, refined, in the gained domain.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,12 +20,11 @@ _UNIT = 0.01 * 255.0**2 / 3  # a squared error of one sample in 0..1
 _PIECE_POSITIONS = 2**12  # of the latent, whose picture is differentiated at once: 1 Mpx takes about 600 MB
 _LEAST_ROWS = 8
 _MARGIN = 4  # rows of the latent around a piece
-_PROBES = 3
-_STEEP_SIDE = 8  # rows and columns of the latent that the steepest direction is sought on
+_PROBES = 4
 _STEEP_ROUNDS, _STEEP_CHANGE = 8, 0.3
 _LEAST_CURVATURE = 0.1  # of the channels' mean
-_DRAWN_SIDE = 192  # pixels
-_LEAVES, _LEAST_LEAF, _LARGEST_LEAF = 1500, 2.0, 100.0  # half sides of squares, pixels
+_DRAWN_SIDE = 128  # pixels
+_LEAVES, _LEAST_LEAF, _LARGEST_LEAF = 700, 2.0, 100.0  # half sides of squares, pixels
 
 
 class Original(NamedTuple):
@@ -96,7 +96,7 @@ def survey(model: Network, y_hat: Tensor, coded: Tensor, code: int, random: torc
 
     Args:
         model: frozen.
-        y_hat: of any picture of 128x128 pixels or more.
+        y_hat: of a picture of some hundred pixels a side.
         coded: 1 where a symbol is coded, else 0, float [1, h, w, M].
         code: quality code.
         random: of the probes.
@@ -108,8 +108,6 @@ def survey(model: Network, y_hat: Tensor, coded: Tensor, code: int, random: torc
         total += _turned(model, y_hat, code, signs).square().mean((0, 1, 2))
     curvature = total * (2 * _UNIT / _PROBES)
     curvature.clamp_(min=_LEAST_CURVATURE * float(curvature.mean()))
-    corner = (slice(None), slice(_STEEP_SIDE), slice(_STEEP_SIDE))
-    y_hat, coded = y_hat[corner], coded[corner]
     painted = _painted(model, y_hat, code)
     direction = torch.randn(y_hat.shape, generator=random).to(y_hat.device) * coded
     steepest = torch.ones(1, device=y_hat.device)
@@ -123,8 +121,10 @@ def survey(model: Network, y_hat: Tensor, coded: Tensor, code: int, random: torc
     return Terrain(curvature, steepest)
 
 
-def drawn(random: torch.Generator) -> Tensor:
+@functools.cache
+def drawn() -> Tensor:
     """Return a picture of leaves that lie on each other, whose edges are as those of photos: float32 [1, H, W, 3]."""
+    random = torch.Generator().manual_seed(0)
     picture = torch.full((1, _DRAWN_SIDE, _DRAWN_SIDE, 3), 0.5)
     rows = torch.arange(_DRAWN_SIDE)
     for _ in range(_LEAVES):

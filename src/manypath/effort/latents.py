@@ -32,7 +32,7 @@ from manypath.geometry import LATENT_PIXELS, ceil_div
 from manypath.network import Network
 from manypath.quality import LEVELS, QUALITY_STEPS
 
-PASSES = (0, 1, 4)  # of each effort
+PASSES = (0, 1, 4, 12)  # of each effort
 STEP = 0.7  # of the longest that cannot overshoot
 RATE_SHARE = 0.5  # of the rate weight, in a pass: about the slope that a model's curves have
 PRICE_SHARE = 0.15  # of it, in the rounding
@@ -143,7 +143,7 @@ class Effort:
         """Measure the terrain on a drawn picture: deterministic, and the model's own."""
         model, codes = self._model, self._model.codes(code)
         random = torch.Generator().manual_seed(0)
-        x = drawn(random).to(codes.device)
+        x = drawn().to(codes.device)
         y = model.g_a(x, codes, model.analysis_routing(codes, exact=True), None).float()
         features = model.h_s(model.hyper_symbols(model.hyper_latent(y, codes)), codes)
         gained = (y * model.gain(codes)[:, None, None]).flatten(1, 2)
