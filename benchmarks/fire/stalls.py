@@ -27,7 +27,8 @@ def longest_stall(log: Sequence[str], since: float) -> float:
     return max((one[_NAME] for one in told if one["at"] >= since), default=0.0)
 
 
-def _watch() -> None:
+def watch_callbacks() -> None:
+    """Tell each long callback of every event loop of this process on standard error, from now on."""
     run = asyncio.events.Handle._run
 
     def measured(handle: asyncio.events.Handle) -> Any:
@@ -45,5 +46,5 @@ def _watch() -> None:
 if __name__ == "__main__":
     _service = sys.argv.pop(1)
     end_with_parent()
-    _watch()
+    watch_callbacks()
     runpy.run_module(f"manypath_services.{_service}", run_name="__main__", alter_sys=True)
