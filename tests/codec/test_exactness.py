@@ -35,7 +35,7 @@ SETTINGS = {
     "avx2": Setting(
         {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
         {"aten": "AVX2", "onednn": "Intel AVX2", "mkl": "(Intel(R) AVX2)"},
-        {"aten": "AVX"},
+        {"aten": "AVX", "mkl": "(Intel(R) AVX"},  # on AMD's processors MKL does not say which it takes
     ),
     "sse41": Setting(
         {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"}, {"aten": "DEFAULT", "onednn": "Intel SSE4.1"}
@@ -43,7 +43,7 @@ SETTINGS = {
     "avx512": Setting(
         {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "MKL_ENABLE_INSTRUCTIONS": "AVX512"},
         {"aten": "AVX512", "onednn": "Intel AVX-512 with AVX512BW", "mkl": "(Intel(R) AVX-512) enabled"},
-        {"aten": "AVX512"},
+        {"aten": "AVX512", "mkl": "(Intel(R) AVX"},
     ),
     "mkl compatible": Setting(
         {"MKL_CBWR": "COMPATIBLE"}, {"mkl": "Intel(R) Architecture processors"}, {"mkl": "Intel"}
