@@ -36,6 +36,11 @@ class Served(NamedTuple):
     seconds: float
     p99_ms: float
 
+    @property
+    def per_second(self) -> float:
+        """Answers a second; what is answered last counts with the time that it took."""
+        return self.answered / self.seconds
+
 
 def closed_loop(target: str, *, clients: int, side: int, seconds: float) -> Served:
     """Run clients in a process of their own, and return what they got."""

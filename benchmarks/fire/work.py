@@ -140,7 +140,7 @@ def fairness(options: Options) -> Row:
         over.set()
         for client in clients:
             client.join(120)
-    rate = served.answered / served.seconds
+    rate = served.per_second
     return Row(f"{rate:.1f} a second, p99 {served.p99_ms:.0f} ms; large ones {dict(Counter(large))}", rate >= 5)
 
 
@@ -152,10 +152,10 @@ def overload(options: Options) -> Row:
         used: dict[int, float] = {}
         rates = _rates(encoder, (1, 16, 64, 128), 256, options.load_seconds, used)
         shed = metric(encoder.metrics_url, "manypath_requests_shed_total", reason="queue_full")
-    peak = max(served.answered for served in rates.values())
-    met = all(rates[clients].answered >= 0.8 * peak for clients in (64, 128))
+    peak = max(served.per_second for served in rates.values())
+    met = all(rates[clients].per_second >= 0.8 * peak for clients in (64, 128))
     shown = ", ".join(
-        f"{clients}: {served.answered / served.seconds:.1f}/s ({served.failed} errors, "
+        f"{clients}: {served.per_second:.1f}/s ({served.failed} errors, "
         f"{1000 * used[clients] / max(served.answered, 1):.1f} ms of processor an answer)"
         for clients, served in rates.items()
     )
@@ -172,7 +172,7 @@ def batching(options: Options) -> Row:
         with ServiceProcess("encoder", settings) as encoder:
             encoder.wait_ready()
             served = _rates(encoder, (16,), 96, options.load_seconds)[16]
-            found.append(served.answered / served.seconds)
+            found.append(served.per_second)
             batches = metric(encoder.metrics_url, "manypath_codec_batch_size_count")
             sizes = metric(encoder.metrics_url, "manypath_codec_batch_size_sum") / batches
     alone, together = found
