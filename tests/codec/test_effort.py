@@ -43,6 +43,35 @@ def test_bits_and_errors_cost_less_with_effort(shipped: Codec, quality: float) -
     assert max(costs[1:]) < costs[0]
 
 
+def lines() -> Image:
+    picture = np.full((128, 128, 3), 255, np.uint8)
+    picture[20:24, 10:110] = 0
+    picture[40:100:6, 20:90] = (255, 0, 0)
+    picture[:, 64:66] = (0, 0, 255)
+    return picture
+
+
+ODD = {
+    "lines": lines(),
+    "noise": np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8),
+    "checkerboard": np.repeat((np.indices((128, 128)).sum(0) % 2 * 255).astype(np.uint8)[..., None], 3, 2),
+    "white": np.full((64, 64, 3), 255, np.uint8),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_no_odd_picture_costs_more_with_effort(shipped: Codec, name: str) -> None:
+    for quality in (1.0, 8.0):
+        costs = [lagrangian(shipped, ODD[name], Rate(quality=quality, effort=effort)) for effort in (0, 1)]
+        assert costs[1] <= 1.001 * costs[0]
+
+
+def test_a_drawn_picture_gains_most(shipped: Codec) -> None:
+    plain, improved = (shipped.encode(lines(), Rate(quality=4.0, effort=effort)) for effort in (0, MOST_EFFORT))
+    assert len(improved) < 1.05 * len(plain)
+    assert squared_error(shipped, lines(), improved) < 0.5 * squared_error(shipped, lines(), plain)
+
+
 def test_a_budget_buys_a_better_picture_with_effort_and_is_kept(shipped: Codec) -> None:
     image = photo(64, 128)
     budget = len(shipped.encode(image, quality=5.0))
