@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,3 +87,13 @@ def test_a_process_that_cannot_start_says_why_and_exits_with_1(service, key, val
     assert run.returncode == 1, run.stderr
     assert said in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_the_defaults_that_the_page_tells_are_the_settings():
+    page = (ROOT / "docs" / "services.md").read_text()
+    told = dict(re.findall(r"^\| `…_([A-Z_]+)` \| ([\d^]+) \|", page, re.MULTILINE))
+    assert {"THREADS", "QUEUE_LIMIT", "MAX_PIXELS"} <= set(told)
+    for name, value in told.items():
+        base, _, power = value.partition("^")
+        default = EncoderSettings.model_fields[name.lower()].default
+        assert default == int(base) ** int(power or 1), name
