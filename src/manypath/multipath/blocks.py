@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from manypath.config import ADAPTERS, NOISE_ADAPTERS
 from manypath.levels import Gain
-from manypath.multipath.layers import PIECE, Branch, Layers, NamedLayers, PathMLP, pieces, piecewise, side_width
+from manypath.multipath.layers import Branch, Layers, NamedLayers, PathMLP, pieces, piecewise, side_width
 from manypath.multipath.noise import PLANES
 from manypath.multipath.routing import (
     MAIN,
@@ -143,8 +143,9 @@ class Block(nn.Module):
             noise: [tokens, P] of all tokens, for a path that sees any.
         """
         ways = self._ways(gain, name)
-        whole = x.view(-1, x.shape[-1])
-        for piece, grain in zip(pieces(whole), _grains(noise, len(whole)), strict=True):
+        cut = pieces(x.view(-1, x.shape[-1]))
+        grains: Sequence[Tensor | None] = [None] * len(cut) if noise is None else pieces(noise)
+        for piece, grain in zip(cut, grains, strict=True):
             for added in _each(ways, piece, grain):
                 piece.add_(added)
         return x
@@ -178,11 +179,6 @@ def _each(ways: Sequence[tuple[PathMLP, Tensor, Tensor]], tokens: Tensor, noise:
     """Return what each MLP makes of tokens [N, C], of the tokens as they came, and of noise [N, P]."""
     rounded = tokens.to(ways[0][1].dtype)
     return [linear(mlp.hidden(rounded, noise), weight, bias) for mlp, weight, bias in ways]
-
-
-def _grains(noise: Tensor | None, tokens: int) -> Sequence[Tensor | None]:
-    """Return noise [N, P] in the pieces of its tokens."""
-    return [None] * -(-tokens // PIECE) if noise is None else pieces(noise)
 
 
 def _in_place(x: Tensor, gain: Tensor) -> bool:
