@@ -9,6 +9,7 @@ from PIL import Image
 
 from manypath.codec import Codec
 from manypath.errors import ImageError
+from manypath.rate import Rate
 from manypath_lab.evaluation.cache import RecordCache
 from manypath_lab.evaluation.codecs.codec import BaselineError, BaselineSource
 from manypath_lab.evaluation.codecs.ours import OurSource
@@ -212,3 +213,13 @@ def test_masks_are_judged_by_sums_over_pictures(tmp_path: pathlib.Path) -> None:
     assert miou.of_line(0)[0] == pytest.approx([100.0])
     assert agreement.of_line(0)[0] == pytest.approx([100.0])
     assert found.tracks[0].records[0][:, 0, :4].sum() == 2 * 64 * 56
+
+
+def test_our_codec_is_measured_at_an_effort(folder: pathlib.Path) -> None:
+    codec = Codec.load("tiny-random")
+    pictures = [load_picture(folder / "a.png")]
+    plain, thorough = (OurSource(codec, qualities=[6], effort=effort).code(pictures, 6) for effort in (0, 1))
+    stream = codec.encode(pictures[0].pixels, Rate(quality=6, effort=1))
+    assert thorough[0][0].bytes == len(stream)
+    assert (thorough[0][0].image == codec.decode(stream)).all()
+    assert (thorough[0][0].image != plain[0][0].image).any()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from manypath import checkpoint
 from manypath.errors import CheckpointError
 from manypath.paths import DecodePath
+from manypath.rate import Rate
 from manypath_lab.evaluation.codecs.codec import Coded, Line
 from manypath_lab.evaluation.pictures import Picture
 
@@ -30,6 +31,7 @@ class OurSource:
         name: tells several models apart, in labels too; one model is called by its codec's name.
         version: of the weights; the model's digest says nothing of side paths.
         qualities: in rising order.
+        effort: of the encoder.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class OurSource:
         name: str | None = None,
         version: str | None = None,
         qualities: Sequence[float] = LEVELS,
+        effort: int = 0,
     ) -> None:
         self._codec = codec
         self._requests = list(requests) if requests else [(path, 1.0) for path in served_paths(codec)]
@@ -56,6 +59,7 @@ class OurSource:
             for path, share in self._requests
         )
         self.qualities = qualities
+        self._effort = effort
 
     def settings(self, quality: float) -> None:
         """Nothing is kept."""
@@ -63,7 +67,8 @@ class OurSource:
 
     def code(self, pictures: Sequence[Picture], quality: float) -> list[list[Coded]]:
         """Encode to real bitstreams and decode each by every path."""
-        streams = self._codec.encode_batch([picture.pixels for picture in pictures], quality=quality)
+        pixels = [picture.pixels for picture in pictures]
+        streams = self._codec.encode_batch(pixels, Rate(quality=quality, effort=self._effort))
         decoded = [self._codec.decode_paths(stream, self._requests) for stream in streams]
         return [
             [Coded(len(stream), images[number]) for stream, images in zip(streams, decoded, strict=True)]

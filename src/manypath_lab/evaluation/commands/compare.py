@@ -81,6 +81,9 @@ def add_parser(kinds: Kinds[argparse.ArgumentParser]) -> None:
     )
     add_qualities(parser, "1,2,3,4,5,6,7,8")
     parser.add_argument(
+        "--effort", type=int, default=0, metavar="N", help="of our encoder, 0 to 3: fewer bits, more time (0)"
+    )
+    parser.add_argument(
         "--baseline",
         action="append",
         metavar="NAME",
@@ -160,6 +163,7 @@ def _models(arguments: argparse.Namespace) -> list[OurSource]:
                 name=name if len(models) > 1 else None,
                 version=weights_version(model, codec),
                 qualities=qualities,
+                effort=arguments.effort,
             )
         )
     return sources
