@@ -6,6 +6,8 @@ the largest output are kept, and the last layer is refitted to the main MLP's ou
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -37,24 +39,26 @@ def imitate_main(model: Network, name: str, pictures: PictureSet, side: int, see
     random = np.random.default_rng(seed)
     inputs: dict[Block, list[Tensor]] = {}
     blocks = [block for group in model.g_s.groups for block in group.blocks]
-    hooks = [
-        _entrance(block.main_mlp).register_forward_pre_hook(
-            lambda _layer, given, block=block: inputs.setdefault(block, []).append(given[0].flatten(0, -2))
-        )
-        for block in blocks
-    ]
+    for block in blocks:
+        seen = inputs.setdefault(block, [])
+        block.main_mlp.hidden = _recording(block.main_mlp.hidden, seen)  # type: ignore[method-assign]
     for _ in range(max(1, PIXELS // (BATCH * side**2))):
         x = pictures.crops(random, BATCH, side).to(next(model.parameters()).device)
         model(x, draw_codes(random, BATCH, 0.5).to(x.device))
-    for hook in hooks:
-        hook.remove()
+    for block in blocks:
+        del block.main_mlp.hidden
     for block, seen in inputs.items():
         _fit(block.side_mlps[name], block.main_mlp, torch.cat(seen))
 
 
-def _entrance(mlp: PathMLP) -> nn.Module:
-    """Return the layer that sees an MLP's input as it comes."""
-    return mlp.norm if isinstance(mlp, NormedMLP) else mlp.expand
+def _recording(hidden: Callable[..., Tensor], seen: list[Tensor]) -> Callable[..., Tensor]:
+    """Return an MLP's way to its hidden layer that keeps what it is given; its layers may be taken apart, unhooked."""
+
+    def run(x: Tensor, noise: Tensor | None = None) -> Tensor:
+        seen.append(x.flatten(0, -2))
+        return hidden(x, noise)
+
+    return run
 
 
 def _fit(side: PathMLP, main: PathMLP, x: Tensor) -> None:
