@@ -22,6 +22,7 @@ from manypath.errors import (
     RequestError,
     TruncatedError,
 )
+from manypath.geometry import WINDOW_PIXELS
 from manypath.paths import DecodePath
 from manypath.precision import multiplies_bfloat16
 from manypath.rate import Rate
@@ -38,7 +39,9 @@ def test_any_size_and_quality_comes_back_in_its_shape(height: int, width: int, q
     assert codec.decode(stream).shape == image.shape
     told = inspect(stream)
     assert (told.width, told.height, told.bytes) == (width, height, len(stream))
-    assert abs(told.quality - quality) <= 1 / 64
+    assert told.quality <= quality + 1 / 64
+    if min(height, width) >= WINDOW_PIXELS:  # a thinner one gets what its samples cost
+        assert told.quality >= quality - 1 / 64
     assert told.slices_present == told.slices
 
 
