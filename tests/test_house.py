@@ -206,3 +206,11 @@ def test_every_relative_link_of_a_page_leads_somewhere() -> None:
             continue
         for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text):
             assert ((ROOT / name).parent / target).exists(), f"{name} links to {target}"
+
+
+def test_each_decision_has_a_number_of_its_own_and_says_it() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [page.name.partition("-")[0] for page in pages]
+    assert [number for number in set(numbers) if numbers.count(number) > 1] == []
+    wrong = [page.name for page, number in zip(pages, numbers, strict=True) if f"# {number}:" not in page.read_text()]
+    assert wrong == []
