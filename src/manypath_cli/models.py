@@ -165,22 +165,10 @@ def export_model(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from manypath_cli.jobs import Job
-    from manypath_lab.training.export import export_run, load_average
+    from manypath_lab.training.export import blended_average, export_run
 
     output = _new_file(args)
     run = Path(args.run)
-    if args.floats:
-        from manypath_lab.training.float_weights import save_weights
-
-        weights = save_weights(load_average(run)[0])
-        Job(None, output).write(weights)
-        print(f"{printable(output)}: float weights, {len(weights) / 1e6:.1f} MB, for `manypath lab train --init`")
-        return 0
-    if (run / "start.json").exists():
-        from manypath_lab.training import sides
-        from manypath_lab.training.stage2 import export_side
-
-        return _write(output, sides.to_bytes(export_side(run, sides.read(args.model))))
     other = None
     if args.blend:
         name, _, share = args.blend.rpartition("=")
@@ -188,6 +176,20 @@ def export_model(args: argparse.Namespace) -> int:
             other = Path(name), float(share)
         except ValueError as err:
             raise UsageError(f"--blend takes RUN=SHARE, such as runs/stage1=0.7; got {args.blend!r}") from err
+    if args.floats:
+        from manypath_lab.training.float_weights import save_weights
+
+        weights = save_weights(blended_average(run, other))
+        Job(None, output).write(weights)
+        print(f"{printable(output)}: float weights, {len(weights) / 1e6:.1f} MB, for `manypath lab train --init`")
+        return 0
+    if (run / "start.json").exists():
+        from manypath_lab.training import sides
+        from manypath_lab.training.stage2 import export_side
+
+        if other is not None:
+            raise UsageError("--blend is of a main model's runs; this one trained a side path: leave it out")
+        return _write(output, sides.to_bytes(export_side(run, sides.read(args.model))))
     return _write(output, export_run(run, other))
 
 

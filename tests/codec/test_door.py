@@ -132,7 +132,7 @@ def test_other_wrong_arguments_are_request_errors(codec: Codec) -> None:
 
 def test_every_error_has_one_root() -> None:
     errors = [getattr(manypath, name) for name in manypath.__all__ if name.endswith("Error")]
-    assert len(errors) == 15
+    assert len(errors) == 16
     assert all(issubclass(error, ManypathError) for error in errors)
 
 

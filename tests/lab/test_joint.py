@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from manypath.codec import Codec
 from manypath.errors import CheckpointError, ConfigError
@@ -156,6 +157,12 @@ def test_the_decoder_alone_is_finished_on_a_joint_runs_streams(
     assert after.encode(photo(70, 90, 9), quality=4) == stream
     assert before.decode(stream).tobytes() != after.decode(stream).tobytes()
     assert after.trained_paths == before.trained_paths
+    both = tmp_path / "both.safetensors"
+    assert main(["models", "export", str(tmp_path / "joint"), "--blend", f"{run}=1", "--floats", "-o", str(both)]) == 0
+    finished = load_average(run)[0].state_dict()
+    kept, key = load_file(both), "model.g_s.paint.weight"
+    assert torch.equal(kept[key], finished[key])
+    assert not torch.equal(kept[key], load_file(floats)[key])
 
 
 def test_plain_steps_have_the_main_models_loss_alone(main_run: Path, photos: PictureSet, tmp_path: Path) -> None:

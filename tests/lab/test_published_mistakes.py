@@ -249,9 +249,9 @@ def test_a_training_pass_routes_every_group_of_the_network_by_the_exact_share(
     masks: list[Tensor] = []
     blended = Block.blended
 
-    def look(self: Block, x: Tensor, code: Tensor, name: str, mask: Tensor) -> Tensor:
+    def look(self: Block, x: Tensor, code: Tensor, name: str, mask: Tensor, *planes: Tensor | None) -> Tensor:
         masks.append(mask.detach().round())
-        return blended(self, x, code, name, mask)
+        return blended(self, x, code, name, mask, *planes)
 
     monkeypatch.setattr(Block, "blended", look)
     made = trainer.forward_pass()

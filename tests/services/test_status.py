@@ -19,6 +19,7 @@ EXPECTED = {
     "QualityError": "INVALID_ARGUMENT",
     "PathError": "INVALID_ARGUMENT",
     "BudgetError": "INVALID_ARGUMENT",
+    "EffortError": "INVALID_ARGUMENT",
     "FormatError": "INVALID_ARGUMENT",
     "TruncatedError": "INVALID_ARGUMENT",
     "LimitError": "INVALID_ARGUMENT",

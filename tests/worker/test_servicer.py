@@ -252,7 +252,9 @@ def test_requests_whose_deadline_passes_while_they_wait_fail_and_the_others_are_
     write_model(tmp_path / "slow", slow_graph())
 
     async def ask(stub: Stub) -> list[Any]:
-        calls = [stub.ModelInfer(slow_request(), timeout=timeout) for timeout in (60, 0.05, 0.05, 60)]
+        calls = [
+            stub.ModelInfer(slow_request(), timeout=timeout) for timeout in (60, 0.02, 0.02, 60)
+        ]  # the first takes longer
         return await asyncio.gather(*calls, return_exceptions=True)
 
     first, second, third, fourth = on_worker(serve, ask, folder=tmp_path)

@@ -86,7 +86,7 @@ def mask_height(image: Pixels, width: float) -> float:
 def draw_mask(sheet: Sheet, spot: Spot, image: Pixels, masks: Masks, number: int) -> None:
     """Draw one picture's mask over it, and how far it agrees with the first."""
     sheet.picture(spot, overlay(image, masks.masks[number], masks.palette))
-    text = f"{100 * masks.agreement[number]:.1f} % as on the original" if number else "the original's mask"
+    text = f"{100 * masks.agreement[number]:.1f} % the same" if number else "the original's mask"
     sheet.text(spot.left, spot.top + height_of(image, spot.width) + 0.2, text, size=SMALL, va="center")
 
 

@@ -87,11 +87,17 @@ def blend(network: TrainingNetwork, run: Path, share: float) -> None:
             ours[key].lerp_(value, share)
 
 
-def export_run(run: Path, other: tuple[Path, float] | None = None) -> bytes:
-    """Return a released checkpoint of a run's averaged weights, blended with another run's if asked; see ``blend``."""
+def blended_average(run: Path, other: tuple[Path, float] | None = None) -> TrainingNetwork:
+    """Return a run's averaged network, blended with another run's if asked; see ``blend``."""
     network, _, _ = load_average(run)
     if other is not None:
         blend(network, *other)
+    return network
+
+
+def export_run(run: Path, other: tuple[Path, float] | None = None) -> bytes:
+    """Return a released checkpoint of a run's averaged weights, blended with another run's if asked; see ``blend``."""
+    network = blended_average(run, other)
     tables = stack(hyper_rows(network.rate)) if network.prior is None else network.prior.tables()
     tensors = checkpoint.export(network.model, tables)
     checkpoint.build(network.model.config, tensors)  # refuses what the codec would refuse
