@@ -13,6 +13,7 @@ from manypath_lab.evaluation.commands.options import (
     Kinds,
     add_measurement,
     add_qualities,
+    add_sets,
     measure,
     read_drops,
     read_qualities,
@@ -67,6 +68,7 @@ def add_parser(kinds: Kinds[argparse.ArgumentParser]) -> None:
         examples=_EXAMPLES,
         run=evaluate,
     )
+    add_sets(parser)
     parser.add_argument(
         "--model",
         action="append",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-from manypath_lab.evaluation.commands.options import Kinds, add_bare_measurement, add_model, progress, read_qualities
+from manypath_lab.evaluation.commands.options import Kinds, add_measurement, add_model, progress, read_qualities
 
 _DESCRIPTION = """\
 Encode a fixed sheet of drawn pictures (a checkerboard of one pixel, ordered dither, coloured text, white pages, ramps,
@@ -21,7 +21,7 @@ examples:
 
 def add_parser(kinds: Kinds[argparse.ArgumentParser]) -> None:
     """Add ``drawn`` to the measurements."""
-    parser = add_bare_measurement(
+    parser = add_measurement(
         *(kinds, "drawn", "drawn pictures, timestamps and night, at equal bytes"),
         description=_DESCRIPTION,
         examples=_EXAMPLES,

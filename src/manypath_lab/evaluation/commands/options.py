@@ -34,29 +34,6 @@ def add_measurement(
     examples: str,
     run: Callable[[argparse.Namespace], int],
 ) -> argparse.ArgumentParser:
-    """Add a measurement on sets of pictures, asked of judges."""
-    parser = add_bare_measurement(kinds, name, summary, description=description, examples=examples, run=run)
-    parser.add_argument("--pictures", action="append", required=True, metavar="DIR", help=PICTURES_HELP)
-    parser.add_argument("--limit", type=int, metavar="N", help="only N pictures of each set, evenly spaced")
-    parser.add_argument(
-        "--judge",
-        action="append",
-        metavar="NAME",
-        help="who judges instead of the set's own: psnr, ms-ssim, texture, perceptual, perceptual-lite2, "
-        "wasserstein-lite2, lite0, lite1, lite2, segmenter[=FILE], detector[=FILE]; repeat it for several",
-    )
-    return parser
-
-
-def add_bare_measurement(
-    kinds: Kinds[argparse.ArgumentParser],
-    name: str,
-    summary: str,
-    *,
-    description: str,
-    examples: str,
-    run: Callable[[argparse.Namespace], int],
-) -> argparse.ArgumentParser:
     """Add a measurement with the options that all have: output and device."""
     parser = kinds.add_parser(
         name,
@@ -69,6 +46,19 @@ def add_bare_measurement(
     parser.add_argument("--device", default="cpu", help="where our model runs: cpu, cuda, cuda:N (default: cpu)")
     parser.set_defaults(func=run)
     return parser
+
+
+def add_sets(parser: argparse.ArgumentParser) -> None:
+    """Add sets of pictures and who judges them."""
+    parser.add_argument("--pictures", action="append", required=True, metavar="DIR", help=PICTURES_HELP)
+    parser.add_argument("--limit", type=int, metavar="N", help="only N pictures of each set, evenly spaced")
+    parser.add_argument(
+        "--judge",
+        action="append",
+        metavar="NAME",
+        help="who judges instead of the set's own: psnr, ms-ssim, texture, perceptual, perceptual-lite2, "
+        "wasserstein-lite2, lite0, lite1, lite2, segmenter[=FILE], detector[=FILE]; repeat it for several",
+    )
 
 
 def add_model(parser: argparse.ArgumentParser, qualities: str) -> None:

@@ -9,6 +9,7 @@ from manypath_lab.evaluation.commands.options import (
     Kinds,
     add_measurement,
     add_model,
+    add_sets,
     measure,
     read_qualities,
     read_sets,
@@ -33,6 +34,7 @@ def add_parser(kinds: Kinds[argparse.ArgumentParser]) -> None:
         examples=_EXAMPLES,
         run=evaluate,
     )
+    add_sets(parser)
     add_model(parser, "1,2,4,6")
 
 

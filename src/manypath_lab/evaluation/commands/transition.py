@@ -11,6 +11,7 @@ from manypath_lab.evaluation.commands.options import (
     Kinds,
     add_measurement,
     add_model,
+    add_sets,
     measure,
     read_qualities,
     read_sets,
@@ -36,6 +37,7 @@ def add_parser(kinds: Kinds[argparse.ArgumentParser]) -> None:
         examples=_EXAMPLES,
         run=evaluate,
     )
+    add_sets(parser)
     add_model(parser, "2,4")
     parser.add_argument("--steps", type=int, default=8, metavar="N", help="from share 0 to share 1 (8)")
 
