@@ -61,10 +61,11 @@ ODD = {
 
 @pytest.mark.parametrize("name", ODD)
 def test_no_odd_picture_costs_more_with_effort(shipped: Codec, name: str) -> None:
-    """Within 3 %: a pass weighs bits by half of what is counted here, so of pure noise it may keep some too many."""
+    """A pass weighs bits by half of what is counted here, so pure noise may cost more: 1.6 % were seen."""
+    most = 1.03 if name == "noise" else 1.001
     for quality in (1.0, 8.0):
         costs = [lagrangian(shipped, ODD[name], Rate(quality=quality, effort=effort)) for effort in (0, 1)]
-        assert costs[1] <= 1.03 * costs[0]
+        assert costs[1] <= most * costs[0]
 
 
 def test_a_drawn_picture_gains_most(shipped: Codec) -> None:
