@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.console.conftest import Console, opened
 from tests.console.test_http import file_of
@@ -342,6 +342,17 @@ def test_everything_can_be_reached_by_keys_alone(tab) -> None:
 def test_a_new_picture_is_told_to_those_who_do_not_see(tab) -> None:
     page = tab("/?picture=photo-cat&quality=4&path=mse")
     figures = settled(page)
+    expect(page.get_by_role("status").filter(has_text="bits per pixel")).to_contain_text(figures["bytes"])
+    expect(page.locator("#split")).to_have_attribute("aria-valuetext", "50 percent from the left")
+
+
+def test_a_picture_that_is_there_before_the_script_is_told_too(tab) -> None:
+    page = tab("about:blank")
+    held: list[Route] = []
+    page.route("**/console.js", lambda route: held.append(route))  # noqa: PLW0108
+    page.goto("/?picture=photo-cat&quality=4&path=mse", wait_until="commit")
+    figures = settled(page)
+    held.pop().continue_()
     expect(page.get_by_role("status").filter(has_text="bits per pixel")).to_contain_text(figures["bytes"])
     expect(page.locator("#split")).to_have_attribute("aria-valuetext", "50 percent from the left")
 

@@ -58,11 +58,13 @@
   words();
 
   // ---- a picture is there: place the divider, tell screen readers what it costs
-  document.body.addEventListener("shown", () => {
+  const shown = () => {
     place();
     const frames = byId("frames");
     if (frames) byId("said").textContent = frames.dataset.said;
-  });
+  };
+  document.body.addEventListener("shown", shown);
+  shown(); // htmx may have brought one before this script came
 
   const ask = () => controls.dispatchEvent(new Event("input", { bubbles: true }));
   const choose = (select, value) => {
