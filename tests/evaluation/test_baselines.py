@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from manypath_lab.evaluation.codecs.codec import BaselineError
+from manypath_lab.evaluation.codecs.codec import BaselineError, BaselineSource
 from manypath_lab.evaluation.codecs.registry import NAMES, make_baselines
-from manypath_lab.evaluation.codecs.vvc import Vvc
 from manypath_lab.evaluation.judges.fidelity import psnr
+from manypath_lab.evaluation.pictures import Picture
+from tests.evaluation.test_vvc import needs_ffmpeg
 
 QUICK = [name for name in NAMES if name != "vvc"]
 
@@ -27,21 +28,10 @@ def test_a_baseline_writes_the_same_bytes_twice(name: str, picture: np.ndarray) 
     assert codec.encode(picture, codec.qualities[3]) == codec.encode(picture, codec.qualities[3])
 
 
-def test_vvc_returns_a_picture_of_odd_size(picture: np.ndarray) -> None:
-    odd = picture[:63, :79]
-    codec = Vvc()
-    restored = codec.decode(codec.encode(odd, 32))
-    assert restored.shape == odd.shape
-    assert psnr(odd, restored) > 28.0
-
-
-def test_a_failing_ffmpeg_is_a_named_error_with_its_message() -> None:
-    with pytest.raises(BaselineError, match="ffmpeg failed with status"):
-        Vvc().decode(b"\x10\x00\x10\x00this is no VVC stream")
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_baseline_tells_its_version_and_its_settings_differ_by_quality(name: str) -> None:
+    if name == "vvc":
+        needs_ffmpeg()
     (codec,) = make_baselines([name])
     assert any(character.isdigit() for character in codec.version)
     assert len({codec.settings(quality) for quality in codec.qualities}) == len(codec.qualities)
@@ -50,3 +40,10 @@ def test_a_baseline_tells_its_version_and_its_settings_differ_by_quality(name: s
 def test_an_unknown_baseline_is_refused_with_the_list_of_known_ones() -> None:
     with pytest.raises(BaselineError, match=r"jpeg, webp, jxl, avif, avif-psnr, vvc; got bpg"):
         make_baselines(["jpeg", "bpg"])
+
+
+def test_a_baseline_that_fails_names_picture_and_quality() -> None:
+    (codec,) = make_baselines(["jpeg"])
+    wide = Picture("wide.png", np.zeros((1, 70_000, 3), np.uint8), "0")  # JPEG ends at 65,535
+    with pytest.raises(BaselineError, match=r"JPEG failed on wide\.png at quality 52: \S"):
+        BaselineSource(codec).code([wide], 52)

@@ -132,7 +132,7 @@ class BaselineSource:
             try:
                 data = self._baseline.encode(picture.pixels, int(quality))
                 coded.append(Coded(len(data), self._baseline.decode(data)))
-            except (OSError, ValueError, RuntimeError) as err:
+            except (BaselineError, OSError, ValueError, RuntimeError) as err:
                 where = f"{picture.name} at quality {quality:g}"
                 raise BaselineError(f"{self._baseline.label} failed on {where}: {err}") from err
         return [coded]

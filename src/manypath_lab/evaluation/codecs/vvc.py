@@ -1,97 +1,175 @@
-"""VVC as a baseline: vvenc, medium preset, 4:2:0, 10 bit, in the ffmpeg that imageio-ffmpeg carries."""
+"""VVC as a baseline: vvenc, medium preset, one intra picture, 4:2:0, 10 bit, in an ffmpeg that was built with it."""
 
 from __future__ import annotations
 
 import functools
+import importlib
+import io
+import os
 import re
-import struct
+import shutil
 import subprocess
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
+from PIL import Image
 
 from manypath_lab.evaluation.codecs.codec import Baseline, BaselineError
 from manypath_lab.evaluation.pictures import Pixels
 
-# Chroma is resampled by Lanczos both ways: with ffmpeg's default, bicubic, RGB PSNR falls by up to 0.6 dB.
-_SCALER = "flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
-_TO_YUV = f"scale=out_color_matrix=bt709:out_range=tv:{_SCALER}"
-_TO_RGB = f"scale=in_color_matrix=bt709:in_range=tv:{_SCALER}"
-_SIZE = struct.Struct("<HH")  # width and height, which the padded stream itself does not tell
-
-
-@functools.cache
-def ffmpeg_executable() -> str:
-    """Return the path of the bundled ffmpeg.
-
-    Raises:
-        BaselineError: The package imageio-ffmpeg, or the vvenc encoder in it, is missing.
-    """
-    try:
-        import imageio_ffmpeg
-    except ImportError as err:
-        raise BaselineError("VVC needs imageio-ffmpeg; install the extra 'lab'") from err
-    executable = str(imageio_ffmpeg.get_ffmpeg_exe())
-    if "libvvenc" not in _ask(executable, "-encoders"):
-        raise BaselineError(f"{executable} has no libvvenc encoder; use the ffmpeg of imageio-ffmpeg >= 0.8")
-    return executable
-
-
-def _ask(executable: str, question: str) -> str:
-    command = [executable, "-hide_banner", question]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-
-
-def _run(arguments: list[str], data: bytes) -> bytes:
-    command = [ffmpeg_executable(), "-hide_banner", "-loglevel", "error", *arguments]
-    done = subprocess.run(command, input=data, capture_output=True, check=False)
-    if done.returncode != 0:
-        message = done.stderr.decode(errors="replace")[-400:]
-        raise BaselineError(f"ffmpeg failed with status {done.returncode}: {message}")
-    return done.stdout
+VARIABLE = "MANYPATH_FFMPEG"
+_CURE = (
+    f"install imageio-ffmpeg >= 0.8 (the extra 'lab' has it), or set {VARIABLE} to an ffmpeg >= 7.1 that was built "
+    "with libvvenc and libzimg"
+)
+_TIMEOUT_SECONDS = 1800.0  # a large picture takes minutes; a hang becomes an error
+# zimg resamples chroma by Lanczos both ways: 4:2:0 alone then leaves 48 dB of a photo, and with swscale 0.3 dB less.
+_SCALER = "filter=lanczos:dither=none"
+_TO_YUV = f"zscale=matrix=170m:range=full:{_SCALER}"
+_TO_RGB = f"zscale=matrixin=170m:rangein=full:matrix=gbr:range=full:{_SCALER},format=gbrp"
+# A stream of pictures on their own has short parameter sets and needs no delimiters between them; without the offset
+# the QP that is asked for is the coded one.
+_INTRA = "intraperiod=1:gopsize=1:intraqpoffset=0:accessunitdelimiter=0"
 
 
 class Vvc(Baseline):
-    """One VVC intra picture, without perceptual QP adaptation (it costs time and wins no PSNR).
+    """One VVC intra picture, BT.601 in full range, without perceptual QP adaptation, which wins no PSNR.
 
-    A picture is padded to even sides, as 4:2:0 needs; four bytes for its true size are part of the rate.
+    The rate is the whole raw stream, parameter sets included. vvenc codes 4:2:0 alone, which needs even sides: a
+    picture with an odd side is padded, and one byte ahead of its stream says what to cut off.
     """
 
     name = "vvc"
     label = "VVC (vvenc medium)"
-    # The four QPs of the JVET common test conditions, and one below for low rates.
-    qualities: ClassVar[tuple[int, ...]] = (42, 37, 32, 27, 22)
+    # The four QPs of the JVET common test conditions, and two more at either end.
+    qualities: ClassVar[tuple[int, ...]] = (47, 42, 37, 32, 27, 22, 17, 12)
 
     def __init__(self, *, threads: int = 1) -> None:
-        self._threads = threads
+        """Look for an ffmpeg.
 
-    @functools.cached_property
+        Raises:
+            BaselineError: there is none that can.
+        """
+        self._threads = threads
+        self._executable = find_ffmpeg()
+
+    @property
     def version(self) -> str:
-        """The vvenc that ffmpeg was built with."""
-        match = re.match(r"ffmpeg version (\S+)", _ask(ffmpeg_executable(), "-version"))
-        return f"libvvenc in ffmpeg {match.group(1) if match else 'unknown'}"
+        """The vvenc, and the ffmpeg that was built with it."""
+        return probe(self._executable)
 
     def settings(self, quality: int) -> str:
         """Return QP and encoder options as text."""
-        return f"qp={quality} preset=medium qpa=0 yuv420p10 bt709 lanczos"
+        return f"qp={quality} preset=medium qpa=0 {_INTRA} yuv420p10 bt601 full zimg {_SCALER}"
 
     def encode(self, pixels: Pixels, quality: int) -> bytes:
-        """Return width, height and the VVC stream of a uint8 [H, W, 3] RGB picture."""
+        """Return the VVC stream of a uint8 [H, W, 3] RGB picture, with one byte ahead where a side is odd.
+
+        Raises:
+            BaselineError: ffmpeg failed.
+        """
         height, width, _ = pixels.shape
+        cut = width % 2 + 2 * (height % 2)
         even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        size = f"{even.shape[1]}x{even.shape[0]}"
-        source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-i", "pipe:", "-vf", _TO_YUV]
-        coding = ["-pix_fmt", "yuv420p10le", "-c:v", "libvvenc", "-preset", "medium"]
-        knobs = ["-qp", str(quality), "-qpa", "0", "-threads", str(self._threads)]
-        stream = _run([*source, *coding, *knobs, "-f", "vvc", "pipe:"], even.tobytes())
-        return _SIZE.pack(width, height) + stream
+        stream, _ = _run(
+            self._executable, _encoding(even.shape[1], even.shape[0], quality, self._threads), even.tobytes()
+        )
+        return bytes([cut] if cut else []) + stream
 
     def decode(self, data: bytes) -> Pixels:
-        """Return the uint8 [H, W, 3] RGB picture in ``data``."""
-        width, height = _SIZE.unpack_from(data)
-        even_width, even_height = width + width % 2, height + height % 2
-        source = ["-threads", str(self._threads), "-f", "vvc", "-i", "pipe:", "-vf", _TO_RGB]
-        raw = _run([*source, "-pix_fmt", "rgb24", "-f", "rawvideo", "pipe:"], data[_SIZE.size :])
-        if len(raw) != even_width * even_height * 3:
-            raise BaselineError(f"VVC decoded to {len(raw)} bytes, not {even_width}x{even_height} RGB pixels")
-        return np.frombuffer(raw, np.uint8).reshape(even_height, even_width, 3)[:height, :width]
+        """Return the uint8 [H, W, 3] RGB picture in ``data``.
+
+        Raises:
+            BaselineError: ffmpeg failed.
+        """
+        cut = data[0]  # a stream itself begins with zero
+        stream = data[1:] if cut else data
+        file, _ = _run(self._executable, _decoding(self._threads), stream)
+        with Image.open(io.BytesIO(file)) as opened:
+            even = np.asarray(opened.convert("RGB"))
+        height, width, _ = even.shape
+        return even[: height - cut // 2, : width - cut % 2]
+
+
+def find_ffmpeg() -> str:
+    """Return the ffmpeg that `$MANYPATH_FFMPEG` names, else the path's or imageio-ffmpeg's, the first that codes VVC.
+
+    Raises:
+        BaselineError: none codes VVC; the message says what each answered, and the cure.
+    """
+    configured = os.environ.get(VARIABLE)
+    complaints = []
+    for executable in [configured] if configured else _candidates():
+        try:
+            probe(executable)
+        except BaselineError as err:
+            complaints.append(f"{executable}: {err}")
+        else:
+            return executable
+    found = "; ".join(complaints) or "none, for there is none"
+    raise BaselineError(f"VVC needs an ffmpeg that codes it: {_CURE}. Tried: {found}")
+
+
+def _candidates() -> Iterator[str]:
+    on_path = shutil.which("ffmpeg")
+    if on_path:
+        yield on_path
+    try:
+        yield str(importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe())
+    except (ImportError, RuntimeError):  # not installed; installed, and without an ffmpeg for this machine
+        return
+
+
+@functools.cache
+def probe(executable: str) -> str:
+    """Return which vvenc and ffmpeg code a small picture and decode it.
+
+    Args:
+        executable: an ffmpeg.
+
+    Raises:
+        BaselineError: it does not.
+    """
+    size, black = 64, bytes(64 * 64 * 3)
+    stream, _ = _run(executable, _encoding(size, size, 32, 1), black)
+    _run(executable, _decoding(1), stream)
+    _, told = _run(executable, _encoding(size, size, 32, 1), black, log="verbose")  # vvenc writes into the stream then
+    version, _ = _run(executable, ["-version"])
+    return f"libvvenc {read_version(told, 'libvvenc')} in ffmpeg {read_version(version.decode(), 'ffmpeg')}"
+
+
+def read_version(text: str, name: str) -> str:
+    """Return what follows "``name`` version" in what ffmpeg says, or "unknown"."""
+    match = re.search(rf"\b{re.escape(name)} version:? (\S+)", text)
+    return match.group(1) if match else "unknown"
+
+
+def _encoding(width: int, height: int, quality: int, threads: int) -> list[str]:
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-i", "pipe:", "-vf", _TO_YUV]
+    coding = ["-pix_fmt", "yuv420p10le", "-c:v", "libvvenc", "-preset", "medium", "-vvenc-params", _INTRA]
+    return [*source, *coding, "-qp", str(quality), "-qpa", "0", "-threads", str(threads), "-f", "vvc", "pipe:"]
+
+
+def _decoding(threads: int) -> list[str]:
+    source = ["-threads", str(threads), "-f", "vvc", "-i", "pipe:", "-vf", _TO_RGB]
+    return [*source, "-c:v", "ppm", "-f", "image2pipe", "pipe:"]
+
+
+def _run(executable: str, arguments: list[str], data: bytes = b"", *, log: str = "error") -> tuple[bytes, str]:
+    """Return what ffmpeg writes, and what it says.
+
+    Raises:
+        BaselineError: it did not start, failed, wrote nothing or hung.
+    """
+    command = [executable, "-hide_banner", "-loglevel", log, "-filter_threads", "1", *arguments]
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, check=False, timeout=_TIMEOUT_SECONDS)
+    except OSError as err:
+        raise BaselineError(f"it does not start: {err}") from err
+    except subprocess.TimeoutExpired as err:
+        raise BaselineError(f"ffmpeg did not end within {_TIMEOUT_SECONDS:.0f} seconds") from err
+    said = done.stderr.decode(errors="replace")
+    if done.returncode != 0 or not done.stdout:
+        raise BaselineError(f"ffmpeg failed with status {done.returncode}: {said[-400:].strip()}")
+    return done.stdout, said

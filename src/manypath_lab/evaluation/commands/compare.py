@@ -36,7 +36,7 @@ classifier, of street scenes with masks the mIoU of a frozen segmenter, with our
 many points are lost. Writes SET.csv, SET.json, SET.md and a chart per measure for each set of pictures.
 
 What baselines gave is kept on disk ($MANYPATH_CACHE, else ~/.cache/manypath): only the first run codes them. VVC takes
-5 to 20 seconds a picture and setting the first time. A run that was stopped goes on where it was.
+2 to 25 seconds a picture and setting the first time. A run that was stopped goes on where it was.
 """
 
 _EXAMPLES = """\
