@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from manypath import octets
 from manypath.bitstream import parse
 from manypath.decoding import StreamDecoder
 from manypath.entropy.coder import Checksum
@@ -70,6 +71,7 @@ def main() -> None:
         latents[model] = from_latents(made, batch)
     said = {
         **in_force(),
+        "octets": str(octets.exact()),
         "threads": str(torch.get_num_threads()),
         "batch": str(batch),
         "dtype": str(next(made.model.g_s.parameters()).dtype),

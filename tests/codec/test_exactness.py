@@ -34,11 +34,12 @@ SETTINGS = {
     "two threads": Setting({"THREADS": "2"}, {"threads": "2"}),
     "avx2": Setting(
         {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
-        {"aten": "AVX2", "onednn": "Intel AVX2", "mkl": "(Intel(R) AVX2)"},
+        {"aten": "AVX2", "onednn": "Intel AVX2", "mkl": "(Intel(R) AVX2)", "octets": "False"},
         {"aten": "AVX", "mkl": "(Intel(R) AVX"},  # on AMD's processors MKL does not say which it takes
     ),
     "sse41": Setting(
-        {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"}, {"aten": "DEFAULT", "onednn": "Intel SSE4.1"}
+        {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"},
+        {"aten": "DEFAULT", "onednn": "Intel SSE4.1", "octets": "False"},
     ),
     "avx512": Setting(
         {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "MKL_ENABLE_INSTRUCTIONS": "AVX512"},
@@ -78,6 +79,15 @@ def test_every_setting_was_really_in_force(report: dict[str, dict[str, Any]], na
             pytest.skip(f"not to be had here: {name}; {library} says {plain or 'nothing'!r}")
     for library, words in setting.says.items():
         assert words in said[library], f"{name}: {library} says {said[library]!r}"
+
+
+def test_products_of_bytes_and_of_floats_both_wrote_and_read(report: dict[str, dict[str, Any]]) -> None:
+    """Where the processor has VNNI, plain settings multiply bytes, and those kept to older instructions float32."""
+    said = {name: found["in_force"]["octets"] for name, found in report.items()}
+    assert {said["avx2"], said["sse41"], said["avx512"]} == {"False"}
+    if said["plain"] == "False":
+        pytest.skip("not to be had here: bytes are not multiplied")
+    assert said["two threads"] == said["bf16 transforms"] == said["batch of four"] == "True"
 
 
 @pytest.mark.parametrize("name", SETTINGS)

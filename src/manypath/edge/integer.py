@@ -19,6 +19,7 @@ from manypath.errors import CheckpointError
 from manypath.kept import Kept
 from manypath.levels import Gain, interpolate
 from manypath.network import StoredLayer
+from manypath.octets import CENTRE, Packed, pack, pack_depthwise
 from manypath.products import linear
 from manypath.quality import QUALITY_CODES
 
@@ -43,6 +44,7 @@ class IntegerAffine(StoredLayer):
     Attributes:
         weight: float [out, ...], trained; replaced by its integers when frozen.
         bias: float [out].
+        unit: how many of a weight's integers are 1, a power of two, float32 [out]; empty until it is frozen.
     """
 
     STORED = ("weight", "shift", "bias")
@@ -51,6 +53,8 @@ class IntegerAffine(StoredLayer):
         super().__init__()
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(weight.shape[0]))
+        self.register_buffer("unit", torch.zeros(0), persistent=False)
+        self.unit: Tensor
         self.frozen = False
         self._kept: Kept[tuple[Tensor, Tensor]] = Kept()
 
@@ -106,7 +110,14 @@ class IntegerAffine(StoredLayer):
             self.bias.copy_(bias.float() / (unit * 2.0**FRACTION))
         self.weight.requires_grad_(False)
         self.bias.requires_grad_(False)
+        self.unit = unit.to(self.weight.device)
         self.frozen = True
+
+    def holds(self, added: Tensor | float) -> bool:
+        """Whether sums of a frozen layer stay exact in float32 with so many steps added to each, float [..., out]."""
+        weight, bias = self.quantised()
+        largest = weight.abs().flatten(1).sum(1) * UNSIGNED[1] + bias.abs()
+        return bool(((largest + torch.as_tensor(added).abs()) * self.unit < EXACT).all())
 
 
 class IntegerLinear(IntegerAffine):
@@ -119,6 +130,19 @@ class IntegerLinear(IntegerAffine):
         """Return exact sums."""
         weight, bias = self.quantised()
         return linear(x, weight, bias)
+
+    def packed(self, signed: int = 0, weight: Tensor | None = None) -> tuple[Packed, Tensor]:
+        """Return a frozen layer for products of bytes, and its bias.
+
+        Args:
+            signed: so many of its last inputs are counted from ``CENTRE``.
+            weight: in another order of the inputs.
+        """
+        own, bias = self.quantised()
+        weight = own if weight is None else weight
+        # exact: what is taken off is less than the largest sum
+        bias = bias - CENTRE * weight[:, weight.shape[1] - signed :].sum(1)
+        return pack(weight * self.unit[:, None], 1 / self.unit), bias
 
 
 class IntegerDepthwise(IntegerAffine):
@@ -143,6 +167,12 @@ class IntegerDepthwise(IntegerAffine):
             x = torch.cat((x,) * self.multiplier, -1)
         out: Tensor = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=x.shape[-1])
         return out.permute(0, 2, 3, 1)
+
+    def packed(self, centre: int) -> tuple[Packed, Tensor]:
+        """Return a frozen layer for products of bytes, and its bias; ``centre`` stands for 0 in its input."""
+        weight, bias = self._arranged.get(self._arrange, self.weight, self.bias)
+        unit = self.as_it_comes_out(self.unit, 0)
+        return pack_depthwise(weight * unit.view(-1, 1, 1, 1), 1 / unit, centre), bias
 
     def _arrange(self) -> tuple[Tensor, Tensor]:
         weight, bias = self.quantised()

@@ -61,6 +61,16 @@ def _by_onednn(tokens: torch.Size, *operands: object, **_: object) -> int:
     return 2 * tokens.numel() * weight[0]
 
 
+def _of_bytes(tokens: torch.Size, *_: object, out_shape: torch.Size, **__: object) -> int:
+    """Return the flops of a product of bytes."""
+    return 2 * tokens.numel() * out_shape[-1]
+
+
+def _around_of_bytes(*_: object, out_shape: torch.Size, **__: object) -> int:
+    """Return the flops of a depthwise convolution of bytes, 3x3."""
+    return 2 * 9 * out_shape.numel()
+
+
 def _product(_sum: torch.Size, left: torch.Size, right: torch.Size, **_: object) -> int:
     """Return the flops of a matrix product that is added in place, which PyTorch's counter does not know."""
     return 2 * left[0] * left[1] * right[1]
@@ -74,7 +84,12 @@ def _counted(total: list[float]) -> Iterator[None]:
         total[0] += 2.0 * query.numel() * min(window, query.shape[1]) * min(window, query.shape[2])
         return value
 
-    own = {torch.ops.aten.addmm_: _product, torch.ops.mkldnn._linear_pointwise: _by_onednn}
+    own = {
+        torch.ops.aten.addmm_: _product,
+        torch.ops.mkldnn._linear_pointwise: _by_onednn,
+        torch.ops.onednn.qlinear_pointwise: _of_bytes,
+        torch.ops.onednn.qconv2d_pointwise: _around_of_bytes,
+    }
     counter = FlopCounterMode(display=False, custom_mapping=own)
     by_tiles = mock.patch("manypath.tinylic.row_attention.refusal", return_value="compiled loops cannot be counted")
     with mock.patch("manypath.tinylic.layers.neighbourhood_attention", attention), by_tiles, counter:
