@@ -37,6 +37,7 @@ class GatedBlock(Block):
         self.mixer, self.mixer_gain, self.mlp_gain = block.mixer, block.mixer_gain, block.mlp_gain
         self.main_mlp = block.main_mlp
         self.side_mlps, self.adapters = block.side_mlps, block.adapters
+        self._joined = {}
         self.gate = nn.Linear(channels, 1 + len(block.side_mlps))
         nn.init.normal_(self.gate.weight, std=GATE_START)
         nn.init.zeros_(self.gate.bias)
@@ -48,9 +49,11 @@ class GatedBlock(Block):
         """Return the paths that a token chooses from."""
         return (MAIN, *self.side_mlps)
 
-    def one_path(self, x: Tensor, code: Tensor, name: str, planes: Tensor | None = None) -> Tensor:
+    def one_path(
+        self, x: Tensor, code: Tensor, name: str, planes: Tensor | None = None, *, own: bool = False
+    ) -> Tensor:
         """All tokens on the path of their gate's choice; ``name`` and noise say nothing here."""
-        x = self.mix(x, code)
+        x = self.mix(x, code, own=own)
         gain = self.mlp_gain(code)
         logits = self.gate(x)  # [B, h, w, 1 + E]
         if torch.is_grad_enabled():

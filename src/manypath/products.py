@@ -16,10 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from manypath.kept import Kept
 from manypath.precision import multiplies_bfloat16
 
 # Overloads, since choosing one takes microseconds a call.
 _plain, _added = torch.ops.mkldnn._linear_pointwise.default, torch.ops.mkldnn._linear_pointwise.binary
+_reordered = torch.ops.mkldnn._reorder_linear_weight.default
 
 
 @functools.cache
@@ -42,6 +44,14 @@ def fused(x: Tensor, weight: Tensor) -> bool:
     )
 
 
+def packed(weight: Tensor) -> Tensor:
+    """Return a weight [out, in] in the order in which oneDNN reads it, or itself where oneDNN takes no such product.
+
+    What comes back is for ``linear`` alone, where ``fused`` holds of its type: nothing else can read it.
+    """
+    return _reordered(weight, None) if fused(weight, weight) else weight
+
+
 def linear(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *, slope: float | None = None, plus: Tensor | None = None
 ) -> Tensor:
@@ -49,7 +59,7 @@ def linear(
 
     Args:
         x: float [..., in].
-        weight: [out, in].
+        weight: [out, in], or ``packed``.
         bias: [out].
         slope: of a leaky ReLU.
         plus: [..., out], of the type of ``x``; not together with ``slope``.
@@ -72,12 +82,23 @@ def linear(
 
 
 class Linear(nn.Linear):
-    """A linear layer that oneDNN takes where no gradient is wanted."""
+    """A linear layer that oneDNN takes where no gradient is wanted; it keeps its weight as oneDNN reads it, too."""
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
+        super().__init__(inputs, outputs, bias=bias)
+        self._kept: Kept[Tensor] = Kept()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the product of tokens [..., in], [..., out]."""
-        return linear(x, self.weight, self.bias)
+        return linear(x, self._weight(x), self.bias)
 
     def rectified(self, x: Tensor, slope: float) -> Tensor:
         """Return the same after a leaky ReLU."""
-        return linear(x, self.weight, self.bias, slope=slope)
+        return linear(x, self._weight(x), self.bias, slope=slope)
+
+    def _weight(self, x: Tensor) -> Tensor:
+        """Return the weight for a product with ``x``."""
+        weight = self.weight
+        if weight.requires_grad or not fused(x, weight):
+            return weight
+        return self._kept.get(lambda: packed(weight), weight)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from manypath.precision import multiplies_bfloat16
-from manypath.products import Linear, fused, linear
+from manypath.products import Linear, fused, linear, packed
 
 DTYPES = [torch.float32, torch.bfloat16]
 
@@ -31,6 +31,30 @@ def test_a_product_with_all_that_may_follow_is_the_plain_layers(shape: tuple[int
     for name, (found, wanted) in expected.items():
         assert found.dtype == dtype, name
         assert torch.allclose(found.double(), wanted, **close), name
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@torch.no_grad()
+def test_a_packed_weight_gives_what_the_weight_gives_and_a_layer_follows_its_own(dtype: torch.dtype) -> None:
+    x, layer = drawn(3, 50, 24, dtype=dtype), Linear(24, 10).requires_grad_(False).to(dtype)
+    close = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 0.1, "rtol": 0.02}
+    for _ in range(2):
+        wanted = F.linear(x.double(), layer.weight.double(), layer.bias.double())
+        for found in (linear(x, packed(layer.weight), layer.bias), layer(x), layer(x)):
+            assert torch.allclose(found.double(), wanted, **close)
+        layer.weight.mul_(3.0)
+
+
+def test_a_layer_of_kept_weights_still_learns_and_is_read_under_autocast() -> None:
+    layer, x = Linear(8, 4).requires_grad_(False), torch.ones(2, 8)
+    with torch.no_grad():
+        computed = layer(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert layer(x).dtype == torch.bfloat16
+    layer.requires_grad_(True)
+    assert torch.allclose(layer(x), computed)
+    layer(x).sum().backward()
+    assert layer.weight.grad is not None
 
 
 @torch.no_grad()

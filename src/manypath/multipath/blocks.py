@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from manypath.config import ADAPTERS, NOISE_ADAPTERS
 from manypath.levels import Gain
+from manypath.multipath.joined import JoinedMLPs, Way
 from manypath.multipath.layers import Branch, Layers, NamedLayers, PathMLP, pieces, piecewise, side_width
 from manypath.multipath.noise import PLANES
 from manypath.multipath.routing import (
@@ -27,14 +28,22 @@ from manypath.multipath.routing import (
 from manypath.products import linear
 
 
-def _add_scaled(x: Tensor, hidden: Tensor, branch: Branch, gain: Tensor) -> Tensor:
-    """Return ``x + gain * branch.project(hidden)`` with gain [B, C]; a batch of one gain folds it into the weights."""
+def _add_scaled(x: Tensor, hidden: Tensor, branch: Branch, gain: Tensor, *, own: bool = False) -> Tensor:
+    """Return ``x + gain * branch.project(hidden)`` with gain [B, C]; a batch of one gain folds it into the weights.
+
+    Args:
+        x: tokens [B, h, w, C], which may be changed if they are the caller's ``own``.
+        hidden: the same without the last layer.
+        branch: whose last layer it is.
+        gain: [B, C].
+        own: see ``x``.
+    """
     if gain.shape[0] == 1 and piecewise(x):
         weight, bias = branch.scaled(gain)
-        out = torch.empty_like(x, memory_format=torch.contiguous_format)
-        each = (own.reshape(-1, own.shape[-1]) for own in (x, hidden, out))
-        for before, own, after in zip(*(pieces(tokens) for tokens in each), strict=True):
-            torch.add(before, linear(own, weight, bias), out=after)
+        out = x if own and x.is_contiguous() else torch.empty_like(x, memory_format=torch.contiguous_format)
+        each = (tokens.reshape(-1, tokens.shape[-1]) for tokens in (x, hidden, out))
+        for before, last, after in zip(*(pieces(tokens) for tokens in each), strict=True):
+            torch.add(before, linear(last, weight, bias), out=after)
         return out
     shape = (-1,) + (1,) * (x.dim() - 2) + (x.shape[-1],)
     added: Tensor = x + gain.view(shape).to(x.dtype) * branch.project(hidden)
@@ -78,21 +87,41 @@ class Block(nn.Module):
             if shape in NOISE_ADAPTERS:
                 self.side_mlps[name].see_noise(PLANES)
         self.adapters = {name for name, shape in sides.items() if shape in ADAPTERS}
+        self._joined: dict[str, JoinedMLPs] = {}  # by path
         self.mixer_gain = Gain(channels)
         self.mlp_gain = Gain(channels)
 
-    def mix(self, x: Tensor, code: Tensor) -> Tensor:
-        """The block's first half, [B, h, w, C]."""
-        hidden = self.mixer.hidden(x.to(self.mixer.project.weight.dtype))
-        return _add_scaled(x, hidden, self.mixer, self.mixer_gain(code))
+    def mix(self, x: Tensor, code: Tensor, rounded: Tensor | None = None, *, own: bool = False) -> Tensor:
+        """The block's first half, [B, h, w, C].
 
-    def one_path(self, x: Tensor, code: Tensor, name: str, planes: Tensor | None = None) -> Tensor:
-        """All tokens on one path."""
-        return self._add_path(self.mix(x, code), self.mlp_gain(code), name, planes)
+        Args:
+            x: tokens [B, h, w, C], which may be changed if they are the caller's ``own``.
+            code: quality codes, int64 [B], or [1] for all.
+            rounded: the tokens in the weights' type, where somebody has made them already.
+            own: see ``x``.
+        """
+        hidden = self.mixer.hidden(x.to(self.mixer.project.weight.dtype) if rounded is None else rounded)
+        return _add_scaled(x, hidden, self.mixer, self.mixer_gain(code), own=own)
 
-    def routed(self, x: Tensor, code: Tensor, name: str, chosen: Route, planes: Tensor | None = None) -> Tensor:
-        """Each token on the path that ``chosen`` gives it. For one gain per batch (inference)."""
-        x = self.mix(x, code)
+    def one_path(
+        self, x: Tensor, code: Tensor, name: str, planes: Tensor | None = None, *, own: bool = False
+    ) -> Tensor:
+        """All tokens on one path; they may be changed if they are the caller's ``own``."""
+        return self._add_path(self.mix(x, code, own=own), self.mlp_gain(code), name, planes)
+
+    def routed(
+        self,
+        x: Tensor,
+        code: Tensor,
+        name: str,
+        chosen: Route,
+        planes: Tensor | None = None,
+        rounded: Tensor | None = None,
+        *,
+        own: bool = False,
+    ) -> Tensor:
+        """Each token on the path that ``chosen`` gives it. For one gain per batch (inference); see ``mix``."""
+        x = self.mix(x, code, rounded, own=own)
         gain = self.mlp_gain(code)
         flat = x.reshape(-1, x.shape[-1])
         noise = None if planes is None else planes.reshape(-1, planes.shape[-1])
@@ -101,8 +130,8 @@ class Block(nn.Module):
             return flat.view(x.shape)
         out = torch.empty_like(flat)
         for path, index in ((MAIN, chosen.main), (name, chosen.side)):
-            own = None if noise is None else noise.index_select(0, index)
-            out.index_copy_(0, index, self._add_path(flat.index_select(0, index), gain, path, own))
+            grain = None if noise is None else noise.index_select(0, index)
+            out.index_copy_(0, index, self._add_path(flat.index_select(0, index), gain, path, grain))
         return out.view(x.shape)
 
     def blended(self, x: Tensor, code: Tensor, name: str, mask: Tensor, planes: Tensor | None = None) -> Tensor:
@@ -142,12 +171,11 @@ class Block(nn.Module):
             name: of the path.
             noise: [tokens, P] of all tokens, for a path that sees any.
         """
-        ways = self._ways(gain, name)
+        way = self._way(gain, name, noise)
         cut = pieces(x.view(-1, x.shape[-1]))
         grains: Sequence[Tensor | None] = [None] * len(cut) if noise is None else pieces(noise)
         for piece, grain in zip(cut, grains, strict=True):
-            for added in _each(ways, piece, grain):
-                piece.add_(added)
+            piece.add_(way(piece, grain))
         return x
 
     def _add_routed_in_place(self, x: Tensor, gain: Tensor, name: str, chosen: Route, noise: Tensor | None) -> None:
@@ -159,26 +187,18 @@ class Block(nn.Module):
         rounded = x.to(self.main_mlp.expand.weight.dtype)
         made: list[Tensor] = []
         for path, index in ((MAIN, chosen.main), (name, chosen.side)):
-            ways = self._ways(gain, path)
+            way = self._way(gain, path, noise)
             for at in pieces(index):
                 grain = None if noise is None else noise.index_select(0, at)
-                first, *others = _each(ways, rounded.index_select(0, at), grain)
-                for other in others:
-                    first = first + other
-                made.append(first)
+                made.append(way(rounded.index_select(0, at), grain))
         added = torch.cat(made)
         for piece, at in zip(pieces(x), pieces(chosen.back), strict=True):
             piece.add_(added.index_select(0, at))
 
-    def _ways(self, gain: Tensor, name: str) -> list[tuple[PathMLP, Tensor, Tensor]]:
-        """Return the MLPs whose sum a path is, each with its last layer's weight and bias times a gain [1, C]."""
-        return [(mlp, *mlp.scaled(gain)) for mlp in self._mlps(name)]
-
-
-def _each(ways: Sequence[tuple[PathMLP, Tensor, Tensor]], tokens: Tensor, noise: Tensor | None) -> list[Tensor]:
-    """Return what each MLP makes of tokens [N, C], of the tokens as they came, and of noise [N, P]."""
-    rounded = tokens.to(ways[0][1].dtype)
-    return [linear(mlp.hidden(rounded, noise), weight, bias) for mlp, weight, bias in ways]
+    def _way(self, gain: Tensor, name: str, noise: Tensor | None) -> Way:
+        """Return what a path adds, with a gain [1, C], to tokens with noise or without."""
+        mlps = self._mlps(name)
+        return self._joined.setdefault(name, JoinedMLPs()).way(mlps, gain, noisy=noise is not None)
 
 
 def _in_place(x: Tensor, gain: Tensor) -> bool:
@@ -223,17 +243,19 @@ class Group(nn.Module):
         tokens = x.shape[1] * x.shape[2]
         main_tokens = self.scope.quota(share, tokens)
         mixed = 0 < main_tokens < self.scope.quota(1.0, tokens)
-        importance = predictor(x) if mixed or trace is not None else None
+        rounded = x.to(predictor.reduce.weight.dtype)
+        importance = predictor(rounded) if mixed or trace is not None else None
         if trace is not None and importance is not None:
             trace.importance.append(importance)
         if not mixed or importance is None:
             return self._one_path(x, code, MAIN if main_tokens else routing.side, routing.planes)
         chosen = route(importance, share, self.scope)
-        for block in self.blocks:
-            x = block.routed(x, code, routing.side, chosen, routing.planes)
+        for number, block in enumerate(self.blocks):
+            first = rounded if number == 0 else None
+            x = block.routed(x, code, routing.side, chosen, routing.planes, first, own=number > 0)
         return x
 
     def _one_path(self, x: Tensor, code: Tensor, name: str, planes: Tensor | None = None) -> Tensor:
-        for block in self.blocks:
-            x = block.one_path(x, code, name, planes)
+        for number, block in enumerate(self.blocks):
+            x = block.one_path(x, code, name, planes, own=number > 0)
         return x

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from manypath.config import SIDE_WIDTHS
 from manypath.errors import ConfigError
 from manypath.kept import Kept
-from manypath.products import Linear
+from manypath.products import Linear, packed
 
 Kind = TypeVar("Kind", bound=nn.Module)
 SLOPE = 0.1  # of every leaky ReLU in the transforms
@@ -82,12 +82,12 @@ class Branch(nn.Module):
         self._kept: Kept[tuple[Tensor, Tensor]] = Kept()
 
     def scaled(self, gain: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the last layer's weight and bias times a gain, float32 [1, C], in the layer's type."""
+        """Return the last layer's weight, packed, and bias times a gain, float32 [1, C], in the layer's type."""
         last = self.project
 
         def make() -> tuple[Tensor, Tensor]:
             own, dtype = gain[0], last.weight.dtype
-            return (last.weight * own[:, None]).to(dtype), (last.bias * own).to(dtype)
+            return packed((last.weight * own[:, None]).to(dtype)), (last.bias * own).to(dtype)
 
         return self._kept.get(make, last.weight, last.bias, gain)
 
@@ -105,8 +105,11 @@ class PathMLP(Branch):
     """Two linear layers, C -> hidden -> C. Starts as zero.
 
     Attributes:
+        LEAKY: whether the hidden layer is a product and a leaky ReLU, so that several may be joined to one.
         noise: adds planes of noise to the hidden layer, where the path sees any.
     """
+
+    LEAKY: ClassVar[bool] = True
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()

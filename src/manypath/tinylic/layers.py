@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -66,6 +67,8 @@ class NeighbourhoodMixer(Branch):
 
 class NormedMLP(PathMLP):
     """The published MLP: normalised input, exact GELU, small random start."""
+
+    LEAKY: ClassVar[bool] = False
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__(channels, hidden)
