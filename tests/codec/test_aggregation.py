@@ -5,7 +5,8 @@ import torch
 
 from manypath.edge.transforms import KIT
 from manypath.multipath.blocks import Group
-from manypath.multipath.routing import WINDOW_TOKENS, main_share, quota, route, soft_mask
+from manypath.multipath.noise import PLANES
+from manypath.multipath.routing import WINDOW_TOKENS, Predictor, Routing, Scope, main_share, quota, route, soft_mask
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.77, 1.0])
@@ -21,6 +22,61 @@ def test_each_window_sends_its_quota_to_the_main_path(share: float) -> None:
 def test_ties_go_to_the_earlier_token() -> None:
     chosen = route(torch.zeros(1, 8, 8), 0.25)
     assert chosen.main.tolist() == list(range(WINDOW_TOKENS // 4))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("scope", list(Scope))
+def test_the_most_important_are_those_of_the_first_ranks_among_equals_too(scope: Scope, dtype: torch.dtype) -> None:
+    drawn = torch.randn(2, 16, 24, generator=torch.Generator().manual_seed(6))
+    coarse = (4 * drawn).round().div(4)  # many equals, zeros of both signs among them
+    assert (coarse == 0).any()
+    assert torch.signbit(coarse[coarse == 0]).any()
+    for importance in (drawn.to(dtype), coarse.to(dtype), 1e30 * drawn.to(dtype)):
+        for count in (0, 1, 16, 40, 63, 64):
+            assert torch.equal(scope.most_important(importance, count), scope.ranks(importance) < count)
+
+
+def test_a_predictor_says_the_same_with_and_without_gradients() -> None:
+    torch.manual_seed(7)
+    predictor, x = Predictor(64), torch.randn(2, 16, 8, 64)
+    with torch.no_grad():
+        alone = predictor(x)
+    assert torch.allclose(predictor(x), alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize("name", ["main", "side"])
+@torch.no_grad()
+def test_the_mlps_of_a_path_joined_to_one_add_what_they_add_apart(name: str, noisy: bool) -> None:
+    torch.manual_seed(8)
+    block = Group(32, 1, KIT, {"side": "noise-adapter"}).requires_grad_(False).blocks[0]
+    for mlp in (block.main_mlp, block.side_mlps["side"]):
+        torch.nn.init.normal_(mlp.project.weight, std=0.1)
+        torch.nn.init.normal_(mlp.project.bias, std=0.1)
+    code, x = torch.tensor([30]), torch.randn(1, 8, 8, 32)
+    planes = torch.randn(1, 8, 8, PLANES) if noisy else None
+    for _ in range(2):  # made, and kept; then of other weights
+        mixed = block.mix(x, code)
+        mlps = [block.main_mlp, block.side_mlps["side"]][: 1 if name == "main" else 2]
+        added = sum(mlp.project(mlp.hidden(mixed, planes)) for mlp in mlps)
+        wanted = mixed + block.mlp_gain(code)[:, None, None] * added
+        for _ in range(2):
+            assert torch.allclose(block.one_path(x, code, name, planes), wanted, atol=1e-5)
+        block.main_mlp.expand.weight.mul_(2.0)
+        block.mlp_gain.log2.add_(0.5)
+
+
+@torch.no_grad()
+def test_a_group_leaves_its_input_as_it_was() -> None:
+    group = Group(32, 3, KIT, {"low": "bottleneck"}).requires_grad_(False)
+    for block in group.blocks:
+        torch.nn.init.normal_(block.mixer.project.weight, std=0.1)
+    x, code = torch.randn(1, 8, 8, 32), torch.tensor([70])
+    before = x.clone()
+    for share in (0.0, 0.5, 1.0):
+        made = group(x, code, Routing("low", torch.tensor([share]), exact=True), None)
+        assert torch.equal(x, before)
+        assert not torch.equal(made, before)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])

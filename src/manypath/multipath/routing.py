@@ -64,10 +64,15 @@ class Predictor(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the importance (a logit), [B, h, w], of tokens [B, h, w, C]; h and w are multiples of 8."""
         b, h, w, _ = x.shape
-        local, pooled = self.reduce.rectified(x.to(self.reduce.weight.dtype), SLOPE).chunk(2, dim=-1)
-        windows = pooled.reshape(b, h // WINDOW, WINDOW, w // WINDOW, WINDOW, -1)
-        pooled = windows.mean(dim=(2, 4), keepdim=True).expand_as(windows).reshape(pooled.shape)
-        logits: Tensor = self.score(self.combine.rectified(torch.cat((local, pooled), -1), SLOPE))
+        reduced = self.reduce.rectified(x.to(self.reduce.weight.dtype), SLOPE)
+        local, pooled = reduced.chunk(2, dim=-1)
+        windows = pooled.view(b, h // WINDOW, WINDOW, w // WINDOW, WINDOW, -1)
+        means = windows.mean(dim=(2, 4), keepdim=True)
+        if torch.is_grad_enabled():
+            reduced = torch.cat((local, means.expand_as(windows).reshape(pooled.shape)), -1)
+        else:
+            windows.copy_(means)  # in its place
+        logits: Tensor = self.score(self.combine.rectified(reduced, SLOPE))
         return logits[..., 0]
 
 
@@ -82,6 +87,23 @@ class Scope(enum.Enum):
         if self is Scope.WINDOW:
             return from_tokens(_ranks(to_tokens(importance[..., None], WINDOW)), WINDOW)[..., 0]
         return _ranks(importance.flatten(1)).view(importance.shape)
+
+    def most_important(self, importance: Tensor, count: int) -> Tensor:
+        """Return which tokens rank below ``count`` among their competitors: bool [B, h, w].
+
+        Whole numbers rise with the importance and, among equals, fall with the place, so that no two are equal: one of
+        them parts the tokens, and nothing has to be sorted.
+        """
+        windows = self is Scope.WINDOW
+        competitors = to_tokens(importance[..., None], WINDOW) if windows else importance.flatten(1)
+        tokens = competitors.shape[-1]
+        if not 0 < count < tokens:
+            return torch.full_like(importance, count > 0, dtype=torch.bool)
+        bits = competitors.float().add(0.0).view(torch.int32)  # of which -0 is 0
+        rising = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long() * tokens
+        keys = rising.sub_(torch.arange(tokens, device=rising.device))
+        taken = keys >= torch.kthvalue(keys, tokens - count + 1, dim=-1, keepdim=True).values
+        return from_tokens(taken, WINDOW)[..., 0] if windows else taken.view(importance.shape)
 
     def quota(self, share: float, tokens: int) -> int:
         """Return how many competitors take the main path on a grid of ``tokens``."""
@@ -127,7 +149,7 @@ def route(importance: Tensor, share: float, scope: Scope = Scope.WINDOW) -> Rout
         scope: which tokens compete.
     """
     tokens = importance.shape[1] * importance.shape[2]
-    taken = (scope.ranks(importance) < scope.quota(share, tokens)).flatten()
+    taken = scope.most_important(importance, scope.quota(share, tokens)).flatten()
     main, side = taken.nonzero()[:, 0], (~taken).nonzero()[:, 0]
     order = torch.cat((main, side))
     back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
