@@ -15,12 +15,13 @@ from manypath.coding import SymbolCoder
 from manypath.entropy.coder import Checksum
 from manypath.errors import DesyncError, FormatError, ModelMismatchError
 from manypath.geometry import LATENT_PIXELS, padded, strip_rows
-from manypath.image import Image, to_image
+from manypath.image import Image
 from manypath.inspection import ScoreMap, ScoreMaps
 from manypath.multipath.routing import Routing, Trace
 from manypath.network import Network
 from manypath.strips import Strip, strips_of, with_margins
 from manypath.timings import StageTimings
+from manypath.transfers import to_host
 
 _DISAGREED = "encoder and decoder computed different entropy parameters, or the stream was forged"
 
@@ -98,12 +99,12 @@ class StreamDecoder:
                 stop = min(strip.bottom, first.height)
                 for number, routing in enumerate(wanted):
                     trace = Trace([], []) if scores else None
-                    x_hat = self._model.g_s(shared, code, self._with_noise(routing, streams, strip), trace)
+                    painted = self._model.g_s.to_pixels(shared, code, self._with_noise(routing, streams, strip), trace)
                     if trace is not None:
                         maps[number].add(trace, strip)
                     rows = slice(strip.top - strip.start, stop - strip.start)
-                    for own, picture in zip(images, x_hat, strict=True):
-                        own[number][strip.top : stop] = to_image(picture[rows, : first.width])
+                    for own, pixels in zip(images, painted, strict=True):
+                        own[number][strip.top : stop] = to_host(pixels[rows, : first.width])
         done = [own.done() for own in maps]
         return [[Reconstruction(*made) for made in zip(own, done, strict=True)] for own in images]
 

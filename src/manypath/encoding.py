@@ -15,7 +15,7 @@ from manypath.effort.latents import PASSES, Effort
 from manypath.entropy.coder import Checksum
 from manypath.errors import BudgetError, EffortError
 from manypath.geometry import LATENT_PIXELS, WINDOW_PIXELS, ceil_div
-from manypath.image import Image
+from manypath.image import Image, as_floats
 from manypath.inspection import ScoreMap, ScoreMaps
 from manypath.multipath.routing import Trace
 from manypath.network import Network
@@ -152,14 +152,14 @@ class PictureEncoder:
     def _improved(self, y: Tensor, images: Sequence[Image], strip: Strip, code: int, effort: int) -> Tensor:
         """Return the latents of a strip of one picture after an effort; the margins' are left as they are."""
         height, width = images[0].shape[:2]
-        x = to_device(cut(images, strip._replace(start=strip.top, end=strip.bottom)), y.device)
-        original = Original(x, min(strip.bottom, height) - strip.top, width)
+        pixels = to_device(cut(images, strip._replace(start=strip.top, end=strip.bottom)), y.device)
+        original = Original(as_floats(pixels), min(strip.bottom, height) - strip.top, width)
         return self._effort.improve(y, original, code, PASSES[effort])
 
     def analyse(self, images: Sequence[Image], strip: Strip, code: Tensor, trace: Trace | None = None) -> Tensor:
         """Return y, float32 [B, h, w, M], of a strip."""
-        x = to_device(cut(images, strip), code.device)
-        y: Tensor = self._model.g_a(x, code, self._model.analysis_routing(code, exact=True), trace)
+        pixels = to_device(cut(images, strip), code.device)
+        y = self._model.g_a.of_pixels(pixels, code, self._model.analysis_routing(code, exact=True), trace)
         return strip.within(y.float())
 
     def scores(self, image: Image, code: int) -> tuple[ScoreMap, ...]:

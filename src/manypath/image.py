@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from manypath.errors import ImageError
-from manypath.geometry import MAX_SIDE
+from manypath.geometry import LATENT_PIXELS, MAX_SIDE, TOKEN_PIXELS
 from manypath.transfers import to_host
 
 Image = npt.NDArray[np.uint8]
@@ -45,13 +47,25 @@ def pad_to(image: Image, height: int, width: int) -> Image:
 
 def to_tensor(image: Image) -> Tensor:
     """Return uint8 [H, W, 3] as float32 [1, H, W, 3] in [0, 1]."""
-    return torch.from_numpy(image.copy()).float().div_(255.0)[None]  # a copy: arrays may be read-only, or run backwards
+    return as_floats(torch.from_numpy(image.copy()))[None]  # a copy: arrays may be read-only, or run backwards
 
 
 def to_image(x: Tensor) -> Image:
     """Return float [H, W, 3] in [0, 1] as uint8 [H, W, 3], clamped and rounded to nearest."""
-    array: Image = to_host(x.float().mul(255.0).clamp_(0, 255).round_().to(torch.uint8))
+    array: Image = to_host(as_bytes(x.float().mul(255.0)))
     return array
+
+
+def as_floats(pixels: Tensor) -> Tensor:
+    """Return uint8 as float32 in [0, 1]."""
+    return pixels.float().div_(255.0)
+
+
+def as_bytes(x: Tensor) -> Tensor:
+    """Return float32 in 0..255 as uint8, clamped and rounded to nearest; ``x`` is changed."""
+    return (
+        x.clamp_(0, 255).round_().to(torch.int16).to(torch.uint8)
+    )  # PyTorch's own way from floats takes thrice as long
 
 
 def to_tokens(x: Tensor, side: int) -> Tensor:
@@ -67,3 +81,27 @@ def from_tokens(x: Tensor, side: int) -> Tensor:
     c //= side * side
     x = x.reshape(b, h, w, side, side, c).permute(0, 1, 3, 2, 4, 5)
     return x.reshape(b, h * side, w * side, c)
+
+
+def to_squares(pixels: Tensor) -> Tensor:
+    """Fold uint8 [B, H, W, C] into squares of 2x2 tokens: ``to_tokens`` twice, [B, H/16, W/16, 4 * 8*8*C]."""
+    b, h, w, c = pixels.shape
+    runs = pixels.reshape(b, h // LATENT_PIXELS, 2, TOKEN_PIXELS, w // LATENT_PIXELS, 2, TOKEN_PIXELS * c)
+    return _permuted(runs, (0, 1, 4, 2, 5, 3)).view(b, h // LATENT_PIXELS, w // LATENT_PIXELS, LATENT_PIXELS**2 * c)
+
+
+def from_squares(squares: Tensor) -> Tensor:
+    """Undo ``to_squares``: uint8 [B, h, w, 4 * 8*8*C] -> [B, 16h, 16w, C]."""
+    b, h, w, c = squares.shape
+    c //= LATENT_PIXELS**2
+    runs = squares.reshape(b, h, w, 2, 2, TOKEN_PIXELS, TOKEN_PIXELS * c)
+    return _permuted(runs, (0, 1, 3, 5, 2, 4)).view(b, h * LATENT_PIXELS, w * LATENT_PIXELS, c)
+
+
+def _permuted(runs: Tensor, order: Sequence[int]) -> Tensor:
+    """Permute all axes but the last of uint8 [..., n]."""
+    if runs.device.type != "cpu":
+        return runs.permute(*order, len(order)).contiguous()
+    # numpy copies a run at a time; PyTorch goes from byte to byte, which takes three times as long
+    whole = runs.numpy().view(np.dtype((np.void, runs.shape[-1])))[..., 0]
+    return torch.from_numpy(np.ascontiguousarray(whole.transpose(order)).view(np.uint8))

@@ -28,6 +28,7 @@ from manypath.entropy.schedule import Step, Visitor
 from manypath.entropy.tables import SCALE_MIN, Tables
 from manypath.errors import CheckpointError
 from manypath.geometry import TOKEN_PIXELS
+from manypath.image import as_bytes, as_floats
 from manypath.levels import Gain
 from manypath.multipath.blocks import Group
 from manypath.multipath.layers import Layers
@@ -109,8 +110,21 @@ class Transform(nn.Module):
     groups: Layers[Group]
 
 
+class AnalysisTransform(Transform):
+    """A transform of pictures."""
+
+    def of_pixels(self, pixels: Tensor, code: Tensor, routing: Routing, trace: Trace | None = None) -> Tensor:
+        """Return y, before the gain, of uint8 [B, H, W, 3]; the transform itself takes floats in [0, 1]."""
+        y: Tensor = self(as_floats(pixels), code, routing, trace)
+        return y
+
+
 class SynthesisTransform(Transform, abc.ABC):
     """A transform whose paths begin after a part that all have in common."""
+
+    def to_pixels(self, shared: Any, code: Tensor, routing: Routing | None, trace: Trace | None = None) -> Tensor:
+        """Return one path's picture as uint8 [B, 16h, 16w, 3], clamped and rounded to nearest."""
+        return as_bytes(self(shared, code, routing, trace).float().mul(255.0))
 
     @abc.abstractmethod
     def shared(self, y: Tensor, code: Tensor) -> Any:
@@ -143,7 +157,7 @@ class Network(nn.Module, abc.ABC):
     config: ModelConfig
     reaches: tuple[int, int]
     exact: bool
-    g_a: Transform
+    g_a: AnalysisTransform
     g_s: SynthesisTransform
     h_a: nn.Module
     h_s: nn.Module

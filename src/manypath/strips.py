@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from manypath.geometry import LATENT_PIXELS, padded, strip_rows
-from manypath.image import Image, pad_to, to_tensor
+from manypath.image import Image, pad_to
 
 
 class Strip(NamedTuple):
@@ -45,11 +46,11 @@ def strips_of(width: int, height: int, reach: int) -> list[Strip]:
 
 
 def cut(images: Sequence[Image], strip: Strip) -> Tensor:
-    """Return a strip with its margins of pictures of one size, padded: float32 [B, rows, W, 3] in [0, 1]."""
+    """Return a strip with its margins of pictures of one size, padded: uint8 [B, rows, W, 3]."""
     height, width = images[0].shape[:2]
     rows = slice(strip.start, min(strip.end, height))
-    cuts = [to_tensor(pad_to(image[rows], strip.end - strip.start, padded(width))) for image in images]
-    return cuts[0] if len(cuts) == 1 else torch.cat(cuts)
+    cuts = [pad_to(image[rows], strip.end - strip.start, padded(width)) for image in images]
+    return torch.from_numpy(np.stack(cuts))  # a copy: arrays may be read-only, or run backwards
 
 
 def with_margins(strips: Sequence[Strip], source: Iterator[Tensor]) -> Iterator[tuple[Strip, Tensor]]:

@@ -19,12 +19,13 @@ from torch import Tensor, nn
 
 from manypath.edge.config import EdgeConfig
 from manypath.geometry import LATENT_PIXELS, TOKEN_PIXELS, padded
-from manypath.image import from_tokens, to_tokens
+from manypath.image import as_bytes, from_squares, from_tokens, to_squares, to_tokens
+from manypath.kept import Kept
 from manypath.multipath.blocks import Group, Kit
 from manypath.multipath.layers import SLOPE, Branch, Layers, PathMLP, conv_nhwc, leaky, zeroed
 from manypath.multipath.routing import LOW, Predictor, Routing, Scope, Trace
-from manypath.network import SynthesisTransform, Transform
-from manypath.products import Linear
+from manypath.network import AnalysisTransform, SynthesisTransform
+from manypath.products import Linear, linear, packed
 
 
 class DepthwiseMixer(Branch):
@@ -48,7 +49,22 @@ def _coarse(config: EdgeConfig) -> Group:
     return Group(config.coarse_channels, config.coarse_depth, KIT, {})
 
 
-class Analysis(Transform):
+def _by_tokens(weight: Tensor) -> Tensor:
+    """Order rows of a weight, one a sample of 16x16 pixels in reading order, as ``to_squares`` orders the samples."""
+    samples = weight.view(2, TOKEN_PIXELS, 2, TOKEN_PIXELS, -1, weight.shape[1])
+    return samples.transpose(1, 2).reshape(weight.shape)
+
+
+class _Ends(NamedTuple):
+    """Weights and biases of the layers that see pixels, for samples in 0..255 in squares."""
+
+    embed: Tensor
+    embed_bias: Tensor
+    detail: Tensor | None
+    detail_bias: Tensor | None
+
+
+class Analysis(AnalysisTransform):
     """g_a: picture [B, H, W, 3] in [0, 1], sides multiples of 64 -> y [B, H/16, W/16, M]."""
 
     def __init__(self, config: EdgeConfig) -> None:
@@ -59,26 +75,57 @@ class Analysis(Transform):
         )
         self.merge = Linear(4 * config.channels, config.coarse_channels)
         self.coarse = _coarse(config)
-        self.detail: nn.Linear | None = None  # a linear branch beside the blocks, always in float32
+        self.detail: Linear | None = None  # a linear branch beside the blocks, always in float32
         if config.detail_channels:
             self.detail = Linear(3 * LATENT_PIXELS**2, config.detail_channels, bias=False)
+        self._kept: Kept[_Ends] = Kept()
 
     def forward(self, x: Tensor, code: Tensor, routing: Routing, trace: Trace | None = None) -> Tensor:
         """Return y, before the gain."""
         x = x - 0.5
         tokens = self.embed(to_tokens(x.to(self.embed.weight.dtype), TOKEN_PIXELS))  # [B, H/8, W/8, C]
-        for group in self.groups:
-            tokens = group(tokens, code, routing, trace)
-        y: Tensor = self.coarse(self.merge(to_tokens(tokens, 2)), code, None, None)  # [B, H/16, W/16, M or less]
+        y = self._coarse_latents(tokens, code, routing, trace)
         if self.detail is None:
             return y
         with torch.autocast(x.device.type, enabled=False):  # symbols of high qualities need more than 8 bits
             detail = self.detail(to_tokens(x.float(), LATENT_PIXELS))
         return torch.cat((y.float(), detail), -1)  # [B, H/16, W/16, M]
 
+    def of_pixels(self, pixels: Tensor, code: Tensor, routing: Routing, trace: Trace | None = None) -> Tensor:
+        """Return y of uint8 [B, H, W, 3]: bytes are rearranged once for both branches, and scaled by the weights."""
+        layers = [self.embed] if self.detail is None else [self.embed, self.detail]
+        sources = [source for layer in layers for source in layer.parameters()]
+        ends = self._kept.get(self._for_pixels, *sources)
+        squares = to_squares(pixels).to(ends.embed_bias.dtype)
+        b, h, w, _ = squares.shape
+        tokens = linear(squares.view(b, h, w, 4, -1), ends.embed, ends.embed_bias)
+        y = self._coarse_latents(from_tokens(tokens.flatten(3), 2), code, routing, trace)
+        return y if ends.detail is None else torch.cat((y, linear(squares, ends.detail, ends.detail_bias)), -1)
+
+    def _for_pixels(self) -> _Ends:
+        scale, middle = 1 / 255.0, 0.5
+        weight, bias = self.embed.weight, self.embed.bias
+        embed = packed(weight * scale), bias - middle * weight.sum(1)
+        if self.detail is None:
+            return _Ends(*embed, None, None)
+        weight = self.detail.weight
+        return _Ends(*embed, packed(_by_tokens(weight.T * scale).T.contiguous()), -middle * weight.sum(1))
+
+    def _coarse_latents(self, tokens: Tensor, code: Tensor, routing: Routing, trace: Trace | None) -> Tensor:
+        """Return what the blocks make of tokens [B, H/8, W/8, C]: [B, H/16, W/16, M or less]."""
+        for group in self.groups:
+            tokens = group(tokens, code, routing, trace)
+        y: Tensor = self.coarse(self.merge(to_tokens(tokens, 2)), code, None, None)
+        return y
+
 
 class Shared(NamedTuple):
-    """What all paths of a synthesis have in common: tokens [B, 2h, 2w, C], and the detail branch's picture."""
+    """What all paths of a synthesis have in common.
+
+    Attributes:
+        tokens: [B, 2h, 2w, C].
+        detail: of the detail branch, squares [B, h, w, 4 * 8*8*3], each token's samples together; float32.
+    """
 
     tokens: Tensor
     detail: Tensor | None
@@ -97,9 +144,11 @@ class Synthesis(SynthesisTransform):
         )
         self.paint = Linear(config.channels, 3 * TOKEN_PIXELS**2)
         self.coarse_channels = config.coarse_channels
-        self.detail: nn.Linear | None = None
+        self.detail: Linear | None = None
         if config.detail_channels:
             self.detail = Linear(config.detail_channels, 3 * LATENT_PIXELS**2, bias=False)
+        self._kept_detail: Kept[Tensor] = Kept()
+        self._kept_paint: Kept[tuple[Tensor, Tensor]] = Kept()
 
     def shared(self, y: Tensor, code: Tensor) -> Shared:
         """What all paths have in common, of y."""
@@ -107,17 +156,32 @@ class Synthesis(SynthesisTransform):
         tokens = from_tokens(self.split(self.coarse(coarse, code, None, None)), 2)
         if self.detail is None:
             return Shared(tokens, None)
+        own = self.detail.weight
         with torch.autocast(y.device.type, enabled=False):
-            squares = self.detail(y[..., self.coarse_channels :].float())
-        return Shared(tokens, from_tokens(squares, LATENT_PIXELS))
+            weight = self._kept_detail.get(lambda: packed(_by_tokens(own)), own)
+            return Shared(tokens, linear(y[..., self.coarse_channels :].float(), weight))
 
     def forward(self, shared: Shared, code: Tensor, routing: Routing | None, trace: Trace | None = None) -> Tensor:
         """One path's picture from what all have in common."""
-        tokens, detail = shared
+        painted = self.paint(self._transformed(shared.tokens, code, routing, trace))
+        if shared.detail is not None:
+            painted = painted + from_tokens(shared.detail, 2)  # float32, whatever the blocks compute in
+        return from_tokens(painted, TOKEN_PIXELS) + 0.5
+
+    def to_pixels(self, shared: Shared, code: Tensor, routing: Routing | None, trace: Trace | None = None) -> Tensor:
+        """One path's picture as uint8 [B, 16h, 16w, 3]; both branches are added in squares, and rearranged as bytes."""
+        tokens = to_tokens(self._transformed(shared.tokens, code, routing, trace), 2)
+        own, bias = self.paint.weight, self.paint.bias
+        weight, middle = self._kept_paint.get(lambda: (packed(own), bias + 0.5), own, bias)
+        squares = linear(tokens.view(*tokens.shape[:3], 4, -1), weight, middle).float().flatten(3)
+        if shared.detail is not None:
+            squares.add_(shared.detail)
+        return from_squares(as_bytes(squares.mul_(255.0)))
+
+    def _transformed(self, tokens: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None) -> Tensor:
         for group in self.groups:
             tokens = group(tokens, code, routing, trace)
-        picture = from_tokens(self.paint(tokens), TOKEN_PIXELS) + 0.5
-        return picture if detail is None else detail + picture  # float32, whatever the blocks compute in
+        return tokens
 
 
 class HyperAnalysis(nn.Module):

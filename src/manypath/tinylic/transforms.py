@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from manypath.multipath.blocks import Group
 from manypath.multipath.layers import Layers, conv_nhwc
 from manypath.multipath.routing import LOW, Routing, Trace
-from manypath.network import SynthesisTransform, Transform
+from manypath.network import AnalysisTransform, SynthesisTransform
 from manypath.tinylic.config import TinyLICConfig
 from manypath.tinylic.layers import published_kit
 
@@ -37,7 +37,7 @@ def doubling(inputs: int, outputs: int, kernel: int = 3) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, output_padding=1)
 
 
-class Analysis(Transform):
+class Analysis(AnalysisTransform):
     """g_a: picture [B, H, W, 3] in [0, 1], sides multiples of 64 -> y [B, H/16, W/16, M]."""
 
     def __init__(self, config: TinyLICConfig) -> None:
