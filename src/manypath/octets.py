@@ -65,19 +65,21 @@ def _has_vnni() -> bool:
 @torch.no_grad()
 def largest_come_out_right() -> bool:
     """Whether products of the largest bytes are right in this process."""
-    signs = torch.tensor([[1, 1, 1, 1], [-1, -1, -1, -1], [1, -1, 1, -1], [1, 1, -1, -1]]).repeat(8, 16)
-    weight, unit, nothing = 127 * signs, torch.ones(32), torch.zeros(32)
-    filters = weight[:, :9].reshape(32, 1, 3, 3)
+    cpu = torch.device("cpu")  # whatever the process has set as its default
+    signs = torch.tensor([[1, 1, 1, 1], [-1, -1, -1, -1], [1, -1, 1, -1], [1, 1, -1, -1]], device=cpu).repeat(8, 16)
+    weight, filters = 127 * signs, 127 * signs[:, :9].reshape(32, 1, 3, 3)
+    unit = torch.ones(32, dtype=torch.float32, device=cpu)
+    nothing = torch.zeros_like(unit)
     layer, near = pack(weight, unit), pack_depthwise(filters, unit)
     for rows in (1, 200):
-        x = torch.full((rows, 64), 255, dtype=torch.uint8)
+        x = torch.full((rows, 64), 255, dtype=torch.uint8, device=cpu)
         sums = x.long() @ weight.T
         if not torch.equal(floats(x, layer, nothing).long(), sums):
             return False
         if not torch.equal(octets(x, layer, nothing).long(), sums.clamp(0, 255)):
             return False
-    picture = torch.full((1, 32, 8, 8), 255)
-    around = F.conv2d(picture.double(), filters.double(), padding=1, groups=32)
+    picture = torch.full((1, 32, 8, 8), 255.0, dtype=torch.float64, device=cpu)
+    around = F.conv2d(picture, filters.double(), padding=1, groups=32)
     found = depthwise(picture.permute(0, 2, 3, 1).to(torch.uint8).contiguous(), near, nothing, 0)
     return torch.equal(found.long() - CENTRE, around.permute(0, 2, 3, 1).long().clamp(-127, 127))
 
@@ -90,7 +92,7 @@ def pack(weight: Tensor, unit: Tensor) -> Packed:
         unit: powers of two, float32 [out].
     """
     packed: Tensor = torch.ops.onednn.qlinear_prepack(weight.to(torch.int8), None)
-    return Packed(packed, unit, torch.zeros(len(unit), dtype=torch.int32))
+    return Packed(packed, unit, torch.zeros_like(unit, dtype=torch.int32))
 
 
 def pack_depthwise(weight: Tensor, unit: Tensor, centre: int = 0) -> Packed:
@@ -101,11 +103,12 @@ def pack_depthwise(weight: Tensor, unit: Tensor, centre: int = 0) -> Packed:
         unit: powers of two, float32 [C].
         centre: what stands for 0 in its input.
     """
-    one = [1, 1]
+    # oneDNN looks the order of weights up by shape, centre left out; the wrong one is put right again at every call
+    one, shape = [1, 1], [1, len(unit), 64 + centre, 64]
     packed: Tensor = torch.ops.onednn.qconv_prepack(
-        weight.to(torch.int8), unit, 1.0, centre, one, one, one, len(unit), None
+        weight.to(torch.int8), unit, 1.0, centre, one, one, one, len(unit), shape
     )
-    return Packed(packed, unit, torch.zeros(len(unit), dtype=torch.int32))
+    return Packed(packed, unit, torch.zeros_like(unit, dtype=torch.int32))
 
 
 def floats(x: Tensor, layer: Packed, bias: Tensor) -> Tensor:

@@ -117,7 +117,8 @@ class IntegerAffine(StoredLayer):
         """Whether sums of a frozen layer stay exact in float32 with so many steps added to each, float [..., out]."""
         weight, bias = self.quantised()
         largest = weight.abs().flatten(1).sum(1) * UNSIGNED[1] + bias.abs()
-        return bool(((largest + torch.as_tensor(added).abs()) * self.unit < EXACT).all())
+        added = torch.as_tensor(added, device=largest.device).abs()
+        return bool(((largest + added) * self.unit < EXACT).all())
 
 
 class IntegerLinear(IntegerAffine):
