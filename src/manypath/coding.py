@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor
 
 from manypath.entropy.coder import Checksum, RowNumbers, Rows, StripDecoder, StripEncoder, Symbols
 from manypath.entropy.escapes import SYMBOL_LIMIT, Escapes
-from manypath.entropy.schedule import Step, Visitor, at
-from manypath.entropy.tables import SKIPPED_INDEX, Tables
+from manypath.entropy.schedule import Step, at
+from manypath.entropy.tables import Tables
 from manypath.errors import FormatError
 from manypath.network import Network
 from manypath.timings import StageTimings
@@ -67,7 +68,9 @@ class SymbolCoder:
 
     def _indexes(self, indexes: Tensor) -> RowNumbers:
         """Return [B, P, width] as [B, P * width]."""
-        return to_host(indexes.to(torch.uint8).flatten(1)).astype(self._rows.kind, copy=False)
+        narrow = indexes.to(torch.int8).view(torch.uint8)  # they are below 64, and floats become int8 five times faster
+        rows: RowNumbers = to_host(narrow.flatten(1))
+        return rows
 
     def encode(
         self,
@@ -116,7 +119,7 @@ class SymbolCoder:
             residuals = at(gained[..., step.start : step.start + step.width], where) - means
             symbols = choose(step, residuals, indexes).clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT)
             if skips:
-                symbols.mul_(indexes != SKIPPED_INDEX)
+                symbols.mul_(indexes.clamp_max(1.0))  # 0 where they are SKIPPED_INDEX, else 1
             if held is not None:
                 symbols.mul_(at(held, where))
             with timings.measure("coding"):
@@ -126,7 +129,8 @@ class SymbolCoder:
                         encoder.end_chunk()
             return symbols.add_(means)
 
-        self._walk(z, code, visit)
+        with self._threads(z):
+            model.walk(model.h_s(z, code), code, visit)
         with timings.measure("coding"):
             return [encoder.finish() for encoder in encoders]
 
@@ -185,7 +189,7 @@ class SymbolCoder:
                 StripDecoder(self._rows, own[:words], excess, checksum, most)
                 for own, excess, checksum in zip(chunks, escapes, checksums, strict=True)
             ]
-            read = np.stack([decoder.pull(rows) for decoder in decoders])
+            read = _stacked([decoder.pull(rows) for decoder in decoders])
         if int(np.abs(read).max()) > model.HYPER_BOUND:
             raise FormatError(f"a hyper-latent symbol exceeds {model.HYPER_BOUND}")
         z = to_device(torch.from_numpy(read), code.device).float().view(b, *z_shape)
@@ -195,29 +199,28 @@ class SymbolCoder:
                 return means
             with timings.measure("coding"):
                 numbers = self._indexes(indexes)
-                seen = np.stack([decoder.pull(own) for decoder, own in zip(decoders, numbers, strict=True)])
+                seen = _stacked([decoder.pull(own) for decoder, own in zip(decoders, numbers, strict=True)])
             if listen is not None:
                 listen(step, where, seen.reshape(indexes.shape), numbers.reshape(indexes.shape))
-            return means + to_device(torch.from_numpy(seen), means.device).view(means.shape)
+            return to_device(torch.from_numpy(seen), means.device).view(means.shape).to(means.dtype).add_(means)
 
-        y_hat = self._walk(z, code, visit)
+        with self._threads(z):
+            features = model.h_s(z, code)
+            y_hat = model.refined(model.walk(features, code, visit), features)
         if present == self.chunks:
             for own in escapes:
                 own.check_consumed()
         return y_hat
 
-    def _walk(self, z: Tensor, code: Tensor, visit: Visitor) -> Tensor:
-        """Walk the schedule from z, integers [B, h/4, w/4, K], and return y_hat, refined for the synthesis.
-
-        Where one thread is quicker the walk takes one; changing their number takes a microsecond.
-        """
-        model, threads = self._model, torch.get_num_threads()
-        few = threads > 1 and 16 * z[..., 0].numel() <= model.ONE_THREAD_POSITIONS
+    @contextmanager
+    def _threads(self, z: Tensor) -> Iterator[None]:
+        """Compute on one thread where that is quicker for z [B, h/4, w/4, K]; to change their number takes little."""
+        threads = torch.get_num_threads()
+        few = threads > 1 and 16 * z[..., 0].numel() <= self._model.ONE_THREAD_POSITIONS
         if few:
             torch.set_num_threads(1)
         try:
-            features = model.h_s(z, code)
-            return model.refined(model.walk(features, code, visit), features)
+            yield
         finally:
             if few:
                 torch.set_num_threads(threads)
@@ -227,3 +230,8 @@ def _symbols(x: Tensor) -> Symbols:
     """Return float [B, ...] of integers as int16 [B, n]."""
     flat: Symbols = to_host(x.to(torch.int16).flatten(1))
     return flat
+
+
+def _stacked(samples: list[Symbols]) -> Symbols:
+    """Return the symbols of a batch, int16 [B, n]; one sample's are not copied."""
+    return samples[0][None] if len(samples) == 1 else np.stack(samples)

@@ -60,6 +60,25 @@ def positions(height: int, width: int, stages: int, stage: int, device: torch.de
         return grid[parity == stage]
 
 
+@functools.lru_cache(maxsize=64)
+def _rows(height: int, width: int, device: torch.device, *, both: bool) -> Tensor:
+    """Return where each position's latents lie, int64 [h * w], where one stage's follow another's.
+
+    Args:
+        height: rows of the grid.
+        width: columns of the grid.
+        device: of the answer.
+        both: whether the second stage's follow the first's, or one row for all of them.
+    """
+    with torch.inference_mode(mode=False):
+        first, second = (positions(height, width, 2, stage, device) for stage in range(2))
+        rows = torch.full((height * width,), len(first), device=device)
+        rows[first] = torch.arange(len(first), device=device)
+        if both:
+            rows[second] += torch.arange(len(second), device=device)
+        return rows
+
+
 class _PackedStep(NamedTuple):
     """A step's layers for products of bytes, each with its bias."""
 
@@ -176,48 +195,44 @@ class ContextModel(nn.Module):
             code: quality codes, int64 [B], or [1] for all.
             visit: turns means and indexes into y_hat at the step's positions.
         """
-        b, h, w, _ = features.shape
+        h, w = features.shape[1:3]
         # from steps of 2^-5 to steps of 2^-4, from values to steps of 2^-5
         mean_gain = self.mean_gain(code)[:, None] * 2.0 ** (MEAN_BITS - FRACTION)
         seen_gain = self.seen_gain(code)[:, None] * 2.0**FRACTION
         offset = self.index_offset(code)[:, None]
         packed = self._packed(code)
         every = features.flatten(1, 2)
+        zero = 0
         if packed is not None:
-            every, number = every.to(torch.int16).to(torch.uint8), int(code[0])
+            every, number, zero = every.to(torch.int16).to(torch.uint8), int(code[0]), CENTRE
         tokens: dict[tuple[int, int], Tensor] = {}
         decoded: list[Tensor] = []
         seen: list[Tensor] = []
-        own: Tensor | None = None
-
-        def shown(y_hat: Tensor, span: slice) -> Tensor:
-            x = self._seen(y_hat, seen_gain[..., span], h, w)
-            return x if packed is None else counted_from_centre(x)
-
+        own: list[Tensor] = []  # y_hat of a slice's stages
+        own_seen: list[Tensor] = []  # what later steps see of them
         for step, network in zip(self.schedule, self.steps, strict=True):
             span = slice(step.start, step.start + step.width)
             where = positions(h, w, step.stages, step.stage, features.device)
-            context = [*seen, shown(own, span)] if own is not None else seen
             kind = (step.stages, step.stage)
             if kind not in tokens:
                 tokens[kind] = at(every, where)
+            context = [*seen, _laid(own_seen, step, h, w, zero)] if own_seen else seen
             if packed is not None:
                 raw = network.of_octets(packed[step.number], tokens[kind], context, where, number)
             else:
                 raw = network(tokens[kind], torch.cat(context, -1) if context else None, where, code)
-            means = on_grid(raw[..., : step.width] * mean_gain[..., span], MEAN_BOUNDS) * 2.0**-MEAN_BITS
+            means = _scaled(on_grid(raw[..., : step.width] * mean_gain[..., span], MEAN_BOUNDS), 2.0**-MEAN_BITS)
             indexes = _index(raw[..., step.width :], offset[..., span])
-            y_hat = visit(step, where, means, indexes)
-            if step.stages == 1:
-                own = y_hat
-            else:
-                own = (y_hat.new_zeros(b, h * w, step.width) if own is None else own).index_copy(1, where, y_hat)
+            own.append(visit(step, where, means, indexes))
+            if step.number + 1 < len(self.schedule):
+                shown = self._seen(own[-1], seen_gain[..., span])
+                own_seen.append(shown if packed is None else counted_from_centre(shown))
             if step.stage == step.stages - 1:
-                decoded.append(own)
-                if step.number + 1 < len(self.schedule):
-                    seen.append(shown(own, span))
-                own = None
-        return torch.cat(decoded, -1).view(b, h, w, -1)
+                decoded.append(_laid(own, step, h, w, 0))
+                if own_seen:
+                    seen.append(_laid(own_seen, step, h, w, zero))
+                own, own_seen = [], []
+        return torch.cat(decoded, -1)
 
     def _packed(self, code: Tensor) -> list[_PackedStep] | None:
         """Return all steps' layers for products of bytes, if bytes are to be multiplied."""
@@ -226,9 +241,29 @@ class ContextModel(nn.Module):
         steps = [network.packed() for network in self.steps]
         return None if None in steps else [step for step in steps if step is not None]
 
-    def _seen(self, y_hat: Tensor, gain: Tensor, h: int, w: int) -> Tensor:
-        clipped = y_hat.clamp(-LATENT_BOUND, LATENT_BOUND)
-        return on_grid(clipped * gain, SIGNED).view(y_hat.shape[0], h, w, -1)
+    def _seen(self, y_hat: Tensor, gain: Tensor) -> Tensor:
+        return on_grid(y_hat.clamp(-LATENT_BOUND, LATENT_BOUND) * gain, SIGNED)
+
+
+def _laid(stages: Sequence[Tensor], step: Step, h: int, w: int, zero: int) -> Tensor:
+    """Lay the stages of a slice, each [B, P, width], on its grid: [B, h, w, width].
+
+    Args:
+        stages: those up to ``step``, or before it.
+        step: of the slice.
+        h: rows of the grid.
+        w: columns of the grid.
+        zero: what stands where stages are missing.
+    """
+    x, both = stages[0], len(stages) == step.stages
+    if step.stages > 1:
+        second = stages[1] if both else x.new_full((x.shape[0], 1, x.shape[2]), zero)
+        x = torch.cat((x, second), 1).index_select(1, _rows(h, w, x.device, both=both))
+    return x.view(x.shape[0], h, w, -1)
+
+
+def _scaled(x: Tensor, factor: float) -> Tensor:
+    return x * factor if torch.is_grad_enabled() else x.mul_(factor)
 
 
 def _index(raw: Tensor, offset: Tensor) -> Tensor:

@@ -74,7 +74,11 @@ class EdgeNetwork(Network):
         if self.refine is None:
             return y_hat
         added = self.refine(features.to(self.refine.weight.dtype) * REFINE_UNIT).to(y_hat.dtype)
-        return y_hat + F.pad(added, (0, y_hat.shape[-1] - added.shape[-1]))
+        if torch.is_grad_enabled():
+            return y_hat + F.pad(added, (0, y_hat.shape[-1] - added.shape[-1]))
+        refined = y_hat.clone()
+        refined[..., : added.shape[-1]] += added
+        return refined
 
     def latent_tables(self) -> Tables:
         """Return the probability tables of the latent, one per scale index."""
