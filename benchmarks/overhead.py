@@ -58,7 +58,7 @@ def estimate_bytes(codec: Codec, stream: bytes) -> float:
     rows = coder.hyper_rows(height * width // WINDOW_PIXELS**2, torch.tensor([parsed.quality_code]))
     hyper = StripDecoder(coder._rows, chunks[:1], Escapes(chunks[-1]), Checksum(), len(rows)).pull(rows)
     gaussian = gaussian_bits(isinstance(codec.config, TinyLICConfig))
-    bits = [coder._rows.information(hyper + coder._rows.bounds[rows], rows)]
+    bits = [coder._rows.information(hyper, rows)]
 
     def add(_step: Step, _where: Tensor, symbols: Symbols, indexes: RowNumbers) -> None:
         bits.append(float(gaussian[indexes, np.abs(symbols)].sum()))
