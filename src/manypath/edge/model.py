@@ -93,10 +93,12 @@ class EdgeNetwork(Network):
         return nearest_level(code) if self.config.hyper_levels > 1 else 0
 
     def set_transform_dtype(self, dtype: torch.dtype) -> None:
-        """Let the blocks' products be in ``dtype``; what blocks add to, and the layers outside them, stay in float32.
+        """Let the blocks' products be in ``dtype``, and the hyper-analysis, which costs no bits.
 
-        With all of it in bfloat16, Kodak's kodim23 lost 0.34 dB at quality 8; so it loses less than 0.05 dB.
+        What blocks add to, and the layers outside them, stay in float32. With the whole transforms in bfloat16, Kodak's
+        kodim23 lost 0.34 dB at quality 8; so it loses less than 0.05 dB.
         """
+        self.h_a.to(dtype)
         for transform in (self.g_a, self.g_s):
             for group in (*transform.groups, transform.coarse):
                 group.to(dtype)

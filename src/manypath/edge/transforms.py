@@ -197,10 +197,10 @@ class HyperAnalysis(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         """Return z, before the hyper gain."""
-        x = self.reduce.rectified(y, SLOPE)
+        x = self.reduce.rectified(y.to(self.reduce.weight.dtype), SLOPE)
         x = leaky(conv_nhwc(self.down1, x))
         x = leaky(conv_nhwc(self.down2, x))
-        z: Tensor = self.project(x)
+        z: Tensor = self.project(x).float()
         return z
 
 
