@@ -26,19 +26,18 @@ class Kept(Generic[Made]):
             sources: tensors.
             key: what else it depends on.
         """
-        if torch.is_grad_enabled() or any(source.requires_grad for source in sources):
-            return make()
-        states = [_state(source) for source in sources]
         held = self._held
         # the tensors are held as well: the address of one that is gone may be another's
-        if (
-            held is None
-            or held[0] != key
-            or held[2] != states
-            or not all(map(lambda old, new: old is new, held[1], sources))
-        ):
-            held = self._held = (key, sources, states, make())
-        return held[3]
+        if held is not None and not torch.is_grad_enabled() and held[0] == key and len(held[1]) == len(sources):
+            for source, old, state in zip(sources, held[1], held[2], strict=True):
+                if source is not old or source.requires_grad or _state(source) != state:
+                    break
+            else:
+                return held[3]
+        made = make()
+        if not torch.is_grad_enabled() and not any(source.requires_grad for source in sources):
+            self._held = (key, sources, [_state(source) for source in sources], made)
+        return made
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Kept[Made]:
         return Kept()

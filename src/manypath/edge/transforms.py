@@ -114,8 +114,8 @@ class Analysis(AnalysisTransform):
     def _coarse_latents(self, tokens: Tensor, code: Tensor, routing: Routing, trace: Trace | None) -> Tensor:
         """Return what the blocks make of tokens [B, H/8, W/8, C]: [B, H/16, W/16, M or less]."""
         for group in self.groups:
-            tokens = group(tokens, code, routing, trace)
-        y: Tensor = self.coarse(self.merge(to_tokens(tokens, 2)), code, None, None)
+            tokens = group(tokens, code, routing, trace, own=True)
+        y: Tensor = self.coarse(self.merge(to_tokens(tokens, 2)), code, None, None, own=True)
         return y
 
 
@@ -179,13 +179,16 @@ class Synthesis(SynthesisTransform):
         return from_squares(as_bytes(squares.mul_(255.0)))
 
     def _transformed(self, tokens: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None) -> Tensor:
-        for group in self.groups:
-            tokens = group(tokens, code, routing, trace)
+        for number, group in enumerate(self.groups):  # the first one's are those of other paths, too
+            tokens = group(tokens, code, routing, trace, own=number > 0)
         return tokens
 
 
 class HyperAnalysis(nn.Module):
-    """h_a: y before the gain [B, h, w, M] -> z [B, h/4, w/4, K]."""
+    """h_a: y before the gain [B, h, w, M] -> z, float32 [B, h/4, w/4, K].
+
+    Only the encoder computes it, so it may compute in any type.
+    """
 
     def __init__(self, config: EdgeConfig) -> None:
         super().__init__()

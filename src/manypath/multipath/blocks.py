@@ -116,8 +116,8 @@ class Block(nn.Module):
         name: str,
         chosen: Route,
         planes: Tensor | None = None,
-        rounded: Tensor | None = None,
         *,
+        rounded: Tensor | None = None,
         own: bool = False,
     ) -> Tensor:
         """Each token on the path that ``chosen`` gives it. For one gain per batch (inference); see ``mix``."""
@@ -216,17 +216,22 @@ class Group(nn.Module):
         self.scope = kit.scope
         self.skip = kit.skip
 
-    def forward(self, x: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None) -> Tensor:
-        """Transform [B, h, w, C]; without routing every token takes the main path."""
-        out = self._transform(x, code, routing, trace)
+    def forward(
+        self, x: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None, *, own: bool = False
+    ) -> Tensor:
+        """Transform [B, h, w, C], which may be changed if they are the caller's ``own``.
+
+        Without routing every token takes the main path.
+        """
+        out = self._transform(x, code, routing, trace, own=own and not self.skip)
         return x + out if self.skip else out
 
-    def _transform(self, x: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None) -> Tensor:
+    def _transform(self, x: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None, *, own: bool) -> Tensor:
         if routing is None or routing.side not in self.predictors:
-            return self._one_path(x, code, MAIN)
+            return self._one_path(x, code, MAIN, own=own)
         predictor = self.predictors[routing.side]
         if routing.exact:
-            return self._exact(x, code, routing, predictor, trace)
+            return self._exact(x, code, routing, predictor, trace, own=own)
         importance = predictor(x)
         noise = routing.noise * logistic_noise(importance) if routing.noise else None
         level = code if routing.level is None else routing.level
@@ -238,7 +243,9 @@ class Group(nn.Module):
             x = block.blended(x, code, routing.side, mask[..., None], routing.planes)
         return x
 
-    def _exact(self, x: Tensor, code: Tensor, routing: Routing, predictor: Predictor, trace: Trace | None) -> Tensor:
+    def _exact(
+        self, x: Tensor, code: Tensor, routing: Routing, predictor: Predictor, trace: Trace | None, *, own: bool
+    ) -> Tensor:
         share = float(routing.share.reshape(-1)[0])
         tokens = x.shape[1] * x.shape[2]
         main_tokens = self.scope.quota(share, tokens)
@@ -248,14 +255,14 @@ class Group(nn.Module):
         if trace is not None and importance is not None:
             trace.importance.append(importance)
         if not mixed or importance is None:
-            return self._one_path(x, code, MAIN if main_tokens else routing.side, routing.planes)
+            return self._one_path(x, code, MAIN if main_tokens else routing.side, routing.planes, own=own)
         chosen = route(importance, share, self.scope)
         for number, block in enumerate(self.blocks):
             first = rounded if number == 0 else None
-            x = block.routed(x, code, routing.side, chosen, routing.planes, first, own=number > 0)
+            x = block.routed(x, code, routing.side, chosen, routing.planes, rounded=first, own=own or number > 0)
         return x
 
-    def _one_path(self, x: Tensor, code: Tensor, name: str, planes: Tensor | None = None) -> Tensor:
+    def _one_path(self, x: Tensor, code: Tensor, name: str, planes: Tensor | None = None, *, own: bool) -> Tensor:
         for number, block in enumerate(self.blocks):
-            x = block.one_path(x, code, name, planes, own=number > 0)
+            x = block.one_path(x, code, name, planes, own=own or number > 0)
         return x

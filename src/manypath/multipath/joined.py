@@ -36,8 +36,13 @@ class JoinedMLPs:
         if not all(mlp.LEAKY for mlp in mlps):
             return _apart(mlps, gain)
         noisy = noisy and any(mlp.noise is not None for mlp in mlps)
-        sources = [source for mlp in mlps for source in mlp.parameters()]
-        expand, inner, project, outer = self._kept.get(lambda: _joined(mlps, gain, noisy), *sources, gain, key=noisy)
+        sources = [gain]
+        for mlp in mlps:
+            first, last = mlp.expand, mlp.project
+            sources += (first.weight, first.bias, last.weight, last.bias)
+            if noisy and mlp.noise is not None:
+                sources.append(mlp.noise.weight)
+        expand, inner, project, outer = self._kept.get(lambda: _joined(mlps, gain, noisy), *sources, key=noisy)
 
         def way(tokens: Tensor, noise: Tensor | None) -> Tensor:
             seen = _beside(tokens, noise, inner.dtype) if noisy and noise is not None else tokens.to(inner.dtype)

@@ -44,7 +44,8 @@ def leaky(x: Tensor) -> Tensor:
 
 def pieces(tokens: Tensor) -> tuple[Tensor, ...]:
     """Cut tokens [N, C] into pieces that stay in a CPU core's own cache; elsewhere one piece is all."""
-    return torch.split(tokens, PIECE) if tokens.device.type == "cpu" else (tokens,)
+    whole = len(tokens) <= PIECE or tokens.device.type != "cpu"
+    return (tokens,) if whole else torch.split(tokens, PIECE)
 
 
 def piecewise(x: Tensor) -> bool:
