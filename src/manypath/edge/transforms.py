@@ -17,6 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from manypath import octets
+from manypath.digits import Digits, digits, product
 from manypath.edge.config import EdgeConfig
 from manypath.geometry import LATENT_PIXELS, TOKEN_PIXELS, padded
 from manypath.image import as_bytes, from_squares, from_tokens, to_squares, to_tokens
@@ -55,13 +57,27 @@ def _by_tokens(weight: Tensor) -> Tensor:
     return samples.transpose(1, 2).reshape(weight.shape)
 
 
-class _Ends(NamedTuple):
-    """Weights and biases of the layers that see pixels, for samples in 0..255 in squares."""
+class _Floats(NamedTuple):
+    """A layer for samples in 0..255 as float32."""
 
-    embed: Tensor
-    embed_bias: Tensor
-    detail: Tensor | None
-    detail_bias: Tensor | None
+    weight: Tensor
+    bias: Tensor
+
+
+_PixelLayer = _Floats | Digits
+
+
+def _of_samples(layer: nn.Linear, weight: Tensor, *, in_digits: bool) -> _PixelLayer:
+    """Return a layer of samples around zero for samples in 0..255, with its weight in the squares' order."""
+    bias = -0.5 * weight.sum(1)
+    if layer.bias is not None:
+        bias = bias + layer.bias
+    weight = (weight / 255.0).contiguous()
+    return digits(weight, bias) if in_digits else _Floats(packed(weight), bias)
+
+
+def _seen(samples: Tensor, layer: _PixelLayer) -> Tensor:
+    return product(samples, layer) if isinstance(layer, Digits) else linear(samples, layer.weight, layer.bias)
 
 
 class Analysis(AnalysisTransform):
@@ -78,7 +94,7 @@ class Analysis(AnalysisTransform):
         self.detail: Linear | None = None  # a linear branch beside the blocks, always in float32
         if config.detail_channels:
             self.detail = Linear(3 * LATENT_PIXELS**2, config.detail_channels, bias=False)
-        self._kept: Kept[_Ends] = Kept()
+        self._kept: Kept[list[_PixelLayer]] = Kept()
 
     def forward(self, x: Tensor, code: Tensor, routing: Routing, trace: Trace | None = None) -> Tensor:
         """Return y, before the gain."""
@@ -92,24 +108,29 @@ class Analysis(AnalysisTransform):
         return torch.cat((y.float(), detail), -1)  # [B, H/16, W/16, M]
 
     def of_pixels(self, pixels: Tensor, code: Tensor, routing: Routing, trace: Trace | None = None) -> Tensor:
-        """Return y of uint8 [B, H, W, 3]: bytes are rearranged once for both branches, and scaled by the weights."""
+        """Return y of uint8 [B, H, W, 3]: bytes are rearranged once for both branches, and scaled by the weights.
+
+        Where the blocks take other numbers than float32, bytes are multiplied as they are if the processor does that.
+        """
+        rounds = self.coarse.blocks[0].mixer.project.weight.dtype != torch.float32
+        in_digits = rounds and octets.served(code)
         layers = [self.embed] if self.detail is None else [self.embed, self.detail]
         sources = [source for layer in layers for source in layer.parameters()]
-        ends = self._kept.get(self._for_pixels, *sources)
-        squares = to_squares(pixels).to(ends.embed_bias.dtype)
+        embed, *detail = self._kept.get(lambda: self._for_pixels(in_digits=in_digits), *sources, key=in_digits)
+        squares = to_squares(pixels)
+        if not in_digits:
+            squares = squares.to(self.embed.weight.dtype)
         b, h, w, _ = squares.shape
-        tokens = linear(squares.view(b, h, w, 4, -1), ends.embed, ends.embed_bias)
+        tokens = _seen(squares.view(b, h, w, 4, -1), embed)
         y = self._coarse_latents(from_tokens(tokens.flatten(3), 2), code, routing, trace)
-        return y if ends.detail is None else torch.cat((y, linear(squares, ends.detail, ends.detail_bias)), -1)
+        return torch.cat((y, _seen(squares, detail[0])), -1) if detail else y
 
-    def _for_pixels(self) -> _Ends:
-        scale, middle = 1 / 255.0, 0.5
-        weight, bias = self.embed.weight, self.embed.bias
-        embed = packed(weight * scale), bias - middle * weight.sum(1)
-        if self.detail is None:
-            return _Ends(*embed, None, None)
-        weight = self.detail.weight
-        return _Ends(*embed, packed(_by_tokens(weight.T * scale).T.contiguous()), -middle * weight.sum(1))
+    def _for_pixels(self, *, in_digits: bool) -> list[_PixelLayer]:
+        made = [_of_samples(self.embed, self.embed.weight, in_digits=in_digits)]
+        if self.detail is not None:
+            weight = _by_tokens(self.detail.weight.T).T
+            made.append(_of_samples(self.detail, weight, in_digits=in_digits))
+        return made
 
     def _coarse_latents(self, tokens: Tensor, code: Tensor, routing: Routing, trace: Trace | None) -> Tensor:
         """Return what the blocks make of tokens [B, H/8, W/8, C]: [B, H/16, W/16, M or less]."""
