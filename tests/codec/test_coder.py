@@ -95,6 +95,28 @@ def test_few_symbols_come_back(count: int) -> None:
     assert np.array_equal(StripDecoder(ROWS, chunks, Escapes(excess), Checksum(), count).pull(numbers), symbols)
 
 
+@pytest.mark.parametrize("count", [4, 5, 1000, 1001])
+def test_a_word_is_read_at_most_every_other_symbol(count: int) -> None:
+    """However unlikely they are: so many words of zeros follow a stream that could end early."""
+    rarest = int(TABLES.bounds[SCALES - 1])
+    (*chunks, _), _ = write(np.full(count, rarest, np.int16), np.full(count, SCALES - 1, np.uint8))
+    assert count / 3 < len(b"".join(chunks)) / 4 <= 2 + (count + 1) // 2
+    state, read = 2**31, 0  # with zeros after it, of which each symbol takes as much as one can
+    for _ in range(count):
+        state >>= 16
+        if state < 2**31:
+            state, read = state << 32, read + 1
+    assert read == (count + 1) // 2
+
+
+def test_symbols_that_are_no_bytes_come_back_beside_those_that_are() -> None:
+    for largest in (127, 128, 129, 300):
+        numbers = np.full(50, SCALES - 1, np.uint8)
+        symbols = np.linspace(-largest, largest, 50).round().astype(np.int16)
+        (*chunks, excess), _ = write(symbols, numbers)
+        assert np.array_equal(StripDecoder(ROWS, chunks, Escapes(excess), Checksum(), 50).pull(numbers), symbols)
+
+
 def test_random_bytes_give_symbols_or_a_named_error() -> None:
     random = np.random.default_rng(3)
     indexes = random.integers(0, SCALES, 500).astype(np.uint8)

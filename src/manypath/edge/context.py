@@ -186,6 +186,7 @@ class ContextModel(nn.Module):
         self.seen_gain = IntegerGain(latent)  # y_hat -> what later steps see
         self.mean_gain = IntegerGain(latent)  # a step's output -> a mean
         self.index_offset = IntegerOffset(latent, bits=0)
+        self._carried: Kept[tuple[Tensor, Tensor, Tensor]] = Kept()
 
     def walk(self, features: Tensor, code: Tensor, visit: Visitor) -> Tensor:
         """Visit each step in order and return y_hat, float32 [B, h, w, M], multiples of 1/16 where decoded.
@@ -196,15 +197,14 @@ class ContextModel(nn.Module):
             visit: turns means and indexes into y_hat at the step's positions.
         """
         h, w = features.shape[1:3]
-        # from steps of 2^-5 to steps of 2^-4, from values to steps of 2^-5
-        mean_gain = self.mean_gain(code)[:, None] * 2.0 ** (MEAN_BITS - FRACTION)
-        seen_gain = self.seen_gain(code)[:, None] * 2.0**FRACTION
-        offset = self.index_offset(code)[:, None]
         packed = self._packed(code)
-        every = features.flatten(1, 2)
-        zero = 0
+        every, zero, number = features.flatten(1, 2), 0, 0
         if packed is not None:
-            every, number, zero = every.to(torch.int16).to(torch.uint8), int(code[0]), CENTRE
+            every, zero, number = every.to(torch.int16).to(torch.uint8), CENTRE, int(code[0])
+            tables = (gain.table for gain in (self.mean_gain, self.seen_gain, self.index_offset))
+            mean_gain, seen_gain, offset = self._carried.get(lambda: self._carry(code[:1]), *tables, key=number)
+        else:
+            mean_gain, seen_gain, offset = self._carry(code)
         tokens: dict[tuple[int, int], Tensor] = {}
         decoded: list[Tensor] = []
         seen: list[Tensor] = []
@@ -233,6 +233,17 @@ class ContextModel(nn.Module):
                     seen.append(_laid(own_seen, step, h, w, zero))
                 own, own_seen = [], []
         return torch.cat(decoded, -1)
+
+    def _carry(self, code: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what carries steps across qualities, [B, 1, M] each.
+
+        Returns:
+            From outputs, in steps of 2^-5, to means in steps of 2^-4; from values of y_hat to steps of 2^-5; and what
+            is added to scale indexes.
+        """
+        mean_gain = self.mean_gain(code)[:, None] * 2.0 ** (MEAN_BITS - FRACTION)
+        seen_gain = self.seen_gain(code)[:, None] * 2.0**FRACTION
+        return mean_gain, seen_gain, self.index_offset(code)[:, None]
 
     def _packed(self, code: Tensor) -> list[_PackedStep] | None:
         """Return all steps' layers for products of bytes, if bytes are to be multiplied."""

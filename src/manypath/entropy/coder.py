@@ -6,8 +6,9 @@ What makes it safe on hostile bytes, and why each part is here:
 * The library codes values outside a table by an escape whose length it does not bound. Our tables give the escape
   cell no probability at all, so no stream can reach it. Values outside a table are coded as the table's last symbol
   and an excess in a chunk of its own (``Escapes``).
-* The library reads one 32-bit word at most per symbol and does not check where the stream ends. A stream is therefore
-  followed by a word of zeros for each symbol that could be asked of it.
+* The library reads a 32-bit word where a symbol leaves a state below 2^31, and does not check where the stream ends.
+  A symbol takes 16 bits at most, so the state is then at least 2^47, and the next symbol reads none. A stream is
+  therefore followed by a word of zeros for every other symbol that could be asked of it.
 * The library writes into a buffer of one word per symbol, which too few symbols overflow with the state alone. Below
   four, symbols that no decoder asks for follow.
 * A symbol whose scale index is ``SKIPPED_INDEX`` is zero by agreement and never coded.
@@ -93,7 +94,9 @@ class Rows:
 
     def information(self, coded: Coded, numbers: RowNumbers) -> float:
         """Return the bits of symbols within their tables."""
-        return float(self._bits[self._zero[numbers] + coded].sum())
+        places = self._zero.take(numbers, mode="clip")  # which is quicker than an error for what cannot be
+        places += coded
+        return float(self._bits.take(places, mode="clip").sum())
 
 
 class Checksum:
@@ -213,7 +216,7 @@ class StripDecoder:
         self._rows = rows
         self._left = most
         self._coder = import_ans().RansDecoder()
-        self._coder.set_stream(stream + bytes(_WORD_BYTES * most))
+        self._coder.set_stream(stream + bytes(_WORD_BYTES * ((most + 1) // 2)))
         self._escapes = escapes
         self._checksum = checksum
 
