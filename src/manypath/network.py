@@ -198,7 +198,10 @@ class Network(nn.Module, abc.ABC):
         """Give an untrained network something to do, for tests; return tables of its hyper-latent."""
 
     def refined(self, y_hat: Tensor, features: Tensor) -> Tensor:
-        """Return y_hat as the synthesis wants it. It changes pictures and no symbol, so it may be a float."""
+        """Return y_hat as the synthesis wants it. It changes pictures and no symbol, so it may be a float.
+
+        Where no gradient is wanted, y_hat may be changed in place.
+        """
         return y_hat
 
     def hyper_table_sets(self) -> int:

@@ -80,11 +80,19 @@ def _rows(height: int, width: int, device: torch.device, *, both: bool) -> Tenso
 
 
 class _PackedStep(NamedTuple):
-    """A step's layers for products of bytes, each with its bias."""
+    """A step's layers for products of bytes, each with its bias.
+
+    Attributes:
+        near: of the depthwise layer.
+        hidden: of the hidden one.
+        output: of the last one.
+        bounded: whether no output can leave ``WIDE``.
+    """
 
     near: tuple[Packed, Tensor] | None
     hidden: tuple[Packed, Tensor]
     output: tuple[Packed, Tensor]
+    bounded: bool
 
 
 class ContextStep(nn.Module):
@@ -141,7 +149,8 @@ class ContextStep(nn.Module):
         hidden, plain = layers.hidden
         table = self.offset.table
         bias = self._offset.get(lambda: plain + table[code] * 2.0**FRACTION, plain, table, key=code)
-        return on_grid(floats(octets(tokens, hidden, bias), *layers.output), WIDE)
+        raw = floats(octets(tokens, hidden, bias), *layers.output)
+        return raw.round_() if layers.bounded else on_grid(raw, WIDE)
 
     def packed(self) -> _PackedStep | None:
         """Return the layers packed; None where they still learn, or where an offset leaves no room in float32."""
@@ -157,7 +166,9 @@ class ContextStep(nn.Module):
             return None
         own, beside, _ = self._hidden()
         hidden = self.hidden.packed(beside.shape[1], torch.cat((own, beside), 1))
-        return _PackedStep(near.packed(CENTRE) if near is not None else None, hidden, self.output.packed())
+        around = near.packed(CENTRE) if near is not None else None
+        bounded = bool((self.output.largest() <= WIDE[1]).all())
+        return _PackedStep(around, hidden, self.output.packed(), bounded)
 
     def _hidden(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the hidden layer's weights of the features, those of what is near, and its bias."""

@@ -115,10 +115,14 @@ class IntegerAffine(StoredLayer):
 
     def holds(self, added: Tensor | float) -> bool:
         """Whether sums of a frozen layer stay exact in float32 with so many steps added to each, float [..., out]."""
-        weight, bias = self.quantised()
-        largest = weight.abs().flatten(1).sum(1) * UNSIGNED[1] + bias.abs()
+        largest = self.largest()
         added = torch.as_tensor(added, device=largest.device).abs()
         return bool(((largest + added) * self.unit < EXACT).all())
+
+    def largest(self) -> Tensor:
+        """Return what no sum exceeds in magnitude: steps, float [out]."""
+        weight, bias = self.quantised()
+        return weight.abs().flatten(1).sum(1) * UNSIGNED[1] + bias.abs()
 
 
 class IntegerLinear(IntegerAffine):

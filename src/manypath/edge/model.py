@@ -70,15 +70,14 @@ class EdgeNetwork(Network):
         return self.context.walk(features, code, scaled)
 
     def refined(self, y_hat: Tensor, features: Tensor) -> Tensor:
-        """Add what the hyper features say of the latents."""
+        """Add what the hyper features say of the latents, in place where no gradient is wanted."""
         if self.refine is None:
             return y_hat
         added = self.refine(features.to(self.refine.weight.dtype) * REFINE_UNIT).to(y_hat.dtype)
         if torch.is_grad_enabled():
             return y_hat + F.pad(added, (0, y_hat.shape[-1] - added.shape[-1]))
-        refined = y_hat.clone()
-        refined[..., : added.shape[-1]] += added
-        return refined
+        y_hat[..., : added.shape[-1]] += added
+        return y_hat
 
     def latent_tables(self) -> Tables:
         """Return the probability tables of the latent, one per scale index."""

@@ -117,7 +117,9 @@ class Effort:
         for left in range(passes, -1, -1):
             rounded = _Rounded(self._pricing, target, choose, held, skips=model.SKIPS)
             y_hat = model.walk(features, codes, rounded)
-            distortion, gradient = sloped(model, model.refined(y_hat, features), original, code, wanted=left > 0)
+            distortion, gradient = sloped(
+                model, model.refined(y_hat.clone(), features), original, code, wanted=left > 0
+            )
             cost = distortion + weight * rounded.bits
             if cost < least:
                 best, least = target, cost
