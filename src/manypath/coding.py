@@ -111,12 +111,13 @@ class SymbolCoder:
             for encoder, own in zip(encoders, _symbols(z), strict=True):
                 encoder.push(own, rows)
                 encoder.end_chunk()
-        gained = (y * model.gain(code)[:, None, None]).flatten(1, 2)
+        plain, gain = y.flatten(1, 2), model.gain(code)[:, None]
         skips = model.SKIPS
         held = None if model.CODES_PADDING else inside(y, seen)
 
         def visit(step: Step, where: Tensor, means: Tensor, indexes: Tensor) -> Tensor:
-            residuals = at(gained[..., step.start : step.start + step.width], where) - means
+            span = slice(step.start, step.start + step.width)
+            residuals = at(plain[..., span], where) * gain[..., span] - means
             symbols = choose(step, residuals, indexes).clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT)
             if skips:
                 symbols.mul_(indexes.clamp_max(1.0))  # 0 where they are SKIPPED_INDEX, else 1
