@@ -1,5 +1,12 @@
 """Training: it learns, it resumes to the step, and what it exports is what it trained."""
 
+import fcntl
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +150,36 @@ def test_a_damaged_checkpoint_is_refused(finished: Path, tmp_path: Path) -> None
     file.write_bytes(data)
     with pytest.raises(checkpoint.CheckpointError):
         checkpoint.load(file)
+
+
+def test_a_run_folder_has_one_process_at_a_time(pictures: PictureSet, tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="another process trains in"):
+            Trainer(RECIPE, pictures, tmp_path).run()
+    assert not (tmp_path / "state.pt").exists()
+    Trainer(RECIPE, pictures, tmp_path).run(max_seconds=0.01)
+    assert (tmp_path / "state.pt").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_with_all_its_steps_saved(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
+    recipe = tmp_path / "long.toml"
+    recipe.write_text('name = "long"\npreset = "tiny"\n[[phases]]\nsteps = 100000\nbatch = 1\ncrop = 64\n')
+    run = tmp_path / "run"
+    words = ["lab", "train", str(recipe), "--pictures", str(folder), "--output", str(run), "--threads", "1"]
+    script = f"trap '' INT; exec {sys.executable} -m manypath_cli {shlex.join(words)}"  # ignored as behind &
+    with subprocess.Popen(["sh", "-c", script], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        deadline = time.monotonic() + 120
+        while not (run / "curves.csv").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(number)
+        said = process.stderr.read()
+        assert process.wait() == 0, said
+    match = re.search(r"interrupted: saved at step (\d+)", said)
+    assert match is not None, said
+    assert int(match[1]) == torch.load(run / "state.pt", weights_only=True)["step"] >= 100
 
 
 def test_shipped_recipes_are_valid_and_unknown_keys_are_not(tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,6 +145,17 @@ def _main_model(recipe: Recipe, pictures: PictureSet, args: argparse.Namespace) 
     return trainer
 
 
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM interrupt as Ctrl-C does, and SIGINT also where a shell had it ignored, as behind ``&``."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def main(args: argparse.Namespace) -> int:
     """Train as asked; see ``--help``."""
     keep_memory()
@@ -172,7 +186,8 @@ def main(args: argparse.Namespace) -> int:
         print(f"resumed at step {trainer.step} of {recipe.steps}", file=sys.stderr)
     try:
         every = max(1, min(100, recipe.steps // 20))
-        trainer.run(max_seconds=args.max_hours * 3600 if args.max_hours else None, report_every=every)
+        with _interruptible():
+            trainer.run(max_seconds=args.max_hours * 3600 if args.max_hours else None, report_every=every)
     except KeyboardInterrupt:
         print(f"interrupted: saved at step {trainer.step}", file=sys.stderr)
     for file, reason in pictures.skipped:

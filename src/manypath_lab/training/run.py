@@ -1,15 +1,18 @@
 """What every training run has in common: the loop, the run folder, saving and resuming to the step.
 
-Run folder: ``recipe.json``, ``state.pt`` (to resume), ``curves.csv``, ``tensorboard/`` and ``samples/``.
+Run folder: ``recipe.json``, ``state.pt`` (to resume), ``curves.csv``, ``tensorboard/`` and ``samples/``. While a
+process trains in it, its ``lock`` keeps others out: two that save by turns into one folder undo each other's steps.
 """
 
 from __future__ import annotations
 
 import abc
+import contextlib
 import csv
+import fcntl
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +22,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from manypath.errors import ConfigError
 from manypath.precision import AUTO, multiplies_bfloat16
 from manypath_lab.training.recipe import BaseRecipe
 
@@ -139,8 +143,16 @@ class TrainingRun(abc.ABC):
         return True
 
     def run(self, *, save_seconds: float = 120.0, report_every: int = 100, max_seconds: float | None = None) -> None:
-        """Train to the recipe's end, or for ``max_seconds``; saves on the way and when interrupted."""
+        """Train to the recipe's end, or for ``max_seconds``; saves on the way and when interrupted.
+
+        Raises:
+            ConfigError: another process trains in this folder.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        with _alone(self.folder):
+            self._run(save_seconds, report_every, max_seconds)
+
+    def _run(self, save_seconds: float, report_every: int, max_seconds: float | None) -> None:
         (self.folder / "recipe.json").write_text(self._recipe.model_dump_json(indent=2))
         board = _tensorboard(self.folder)
         begin = saved = last = time.monotonic()
@@ -195,6 +207,17 @@ class TrainingRun(abc.ABC):
         if board is not None:
             for column, value in report.items():
                 board.add_scalar(f"{group}/{column}", value, self.step)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from training in a folder, for as long as this one does."""
+    with (folder / "lock").open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            raise ConfigError(f"another process trains in {folder}; end that one, or give this one a folder") from err
+        yield
 
 
 def _mean(values: Sequence[float]) -> float:
