@@ -112,7 +112,7 @@ class Analysis(AnalysisTransform):
 
         Where the blocks take other numbers than float32, bytes are multiplied as they are if the processor does that.
         """
-        rounds = self.coarse.blocks[0].mixer.project.weight.dtype != torch.float32
+        rounds = self.groups[0].predictors[LOW].reduce.weight.dtype != torch.float32  # any group has one, if no block
         in_digits = rounds and octets.served(code)
         layers = [self.embed] if self.detail is None else [self.embed, self.detail]
         sources = [source for layer in layers for source in layer.parameters()]
@@ -199,9 +199,12 @@ class Synthesis(SynthesisTransform):
             squares.add_(shared.detail)
         return from_squares(as_bytes(squares.mul_(255.0)))
 
-    def _transformed(self, tokens: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None) -> Tensor:
-        for number, group in enumerate(self.groups):  # the first one's are those of other paths, too
-            tokens = group(tokens, code, routing, trace, own=number > 0)
+    def _transformed(self, shared: Tensor, code: Tensor, routing: Routing | None, trace: Trace | None) -> Tensor:
+        tokens = shared
+        for (
+            group
+        ) in self.groups:  # those of other paths, too, are left as they are; a group without blocks returns them
+            tokens = group(tokens, code, routing, trace, own=tokens is not shared)
         return tokens
 
 
