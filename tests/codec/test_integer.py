@@ -60,6 +60,25 @@ def test_sums_that_float32_could_not_hold_are_refused() -> None:
         layer.load_stored(**stored)
 
 
+@pytest.mark.parametrize(("name", "value"), [("weight", -(2**7)), ("bias", -(2**31)), ("bias", -(2**63))])
+def test_integers_whose_magnitude_their_type_does_not_hold_are_refused(name: str, value: int) -> None:
+    """Such a weight times 255 counted as a negative sum, so that others could go beyond 2^24 unseen."""
+    layer = IntegerLinear(1200, 2)
+    stored = layer.stored()
+    if value == -(2**63):
+        stored[name] = stored[name].long()
+    stored[name][0] = value
+    with pytest.raises(CheckpointError, match="weights go from -127 to 127"):
+        layer.load_stored(**stored)
+
+
+def test_floats_are_refused_for_integers() -> None:
+    layer = IntegerLinear(4, 2)
+    stored = layer.stored()
+    with pytest.raises(CheckpointError, match="must be integers"):
+        layer.load_stored(**{**stored, "weight": stored["weight"] + 0.5})
+
+
 def test_a_gain_of_more_than_eight_bits_is_refused() -> None:
     layer = IntegerGain(3)
     with pytest.raises(CheckpointError, match="8 bits"):

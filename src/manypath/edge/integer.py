@@ -27,6 +27,8 @@ FRACTION = 5  # fractional bits of activations: steps of 1/32
 SIGNED = (-127, 127)  # what a spatial or input activation may be, in 1/32
 UNSIGNED = (0, 255)  # what a rectified activation may be, in 1/32
 WIDE = (-(2**15) + 1, 2**15 - 1)  # outputs of a step, in 1/32
+WEIGHT = 127  # the largest magnitude of a stored weight
+BIAS = 2**31 - 1  # the largest magnitude of a stored bias
 EXACT = 2**24  # float32 holds every integer up to here
 MANTISSA_BITS = 8
 
@@ -76,7 +78,7 @@ class IntegerAffine(StoredLayer):
             return self.weight, self.bias
         unit = torch.exp2(self._shift())
         column = unit.view(-1, *(1,) * (self.weight.dim() - 1))
-        weight = torch.clamp(round_through(self.weight * column), -127, 127) / column
+        weight = torch.clamp(round_through(self.weight * column), -WEIGHT, WEIGHT) / column
         bias_unit = unit * 2.0**FRACTION
         return weight, round_through(self.bias * bias_unit) / bias_unit
 
@@ -96,11 +98,17 @@ class IntegerAffine(StoredLayer):
         """Freeze the layer to stored integers.
 
         Raises:
-            CheckpointError: another shape, or sums that float32 could not hold exactly.
+            CheckpointError: another shape, sums that float32 could not hold exactly, or integers that have no negative.
         """
         if weight.shape != self.weight.shape or bias.shape != self.bias.shape or shift.shape != bias.shape:
             raise CheckpointError(f"integer layer: expected weight {list(self.weight.shape)}, got {list(weight.shape)}")
-        worst = weight.abs().to(torch.int64).flatten(1).sum(1) * UNSIGNED[1] + bias.abs().to(torch.int64)
+        if any(own.is_floating_point() for own in (weight, shift, bias)):
+            raise CheckpointError("integer layer: weight, shift and bias must be integers")
+        whole, added = weight.to(torch.int64).flatten(1), bias.to(torch.int64)
+        # looked at before magnitudes are taken: the least integer of a type has none in it
+        if any(int(own.min()) < -most or int(own.max()) > most for own, most in ((whole, WEIGHT), (added, BIAS))):
+            raise CheckpointError(f"integer layer: weights go from {-WEIGHT} to {WEIGHT}, biases to 2^31 - 1; retrain")
+        worst = whole.abs().sum(1) * UNSIGNED[1] + added.abs()
         if int(worst.max()) >= EXACT or int(shift.min()) < 0 or int(shift.max()) > 14:
             raise CheckpointError("integer layer: sums could exceed 2^24, so float32 would not be exact; retrain it")
         unit = torch.exp2(shift.float())
