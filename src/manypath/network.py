@@ -100,6 +100,11 @@ class StoredLayer(nn.Module, abc.ABC):
         """
 
 
+def within(integers: Tensor, most: int) -> bool:
+    """Whether whole numbers lie in -most..most; right of a type's least number, too, whose magnitude it cannot hold."""
+    return int(integers.min()) >= -most and int(integers.max()) <= most
+
+
 class Transform(nn.Module):
     """Groups of multi-path blocks, and what lies between them; ``g_a`` of [B, H, W, 3] and ``g_s`` of [B, h, w, M].
 

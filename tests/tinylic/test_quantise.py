@@ -24,6 +24,7 @@ from manypath.tinylic.fixed_point import (
     LIMIT,
     UNIT,
     FixedAffine,
+    FixedConstant,
     FixedConv,
     FixedExp,
     FixedGain,
@@ -147,11 +148,22 @@ def test_sums_at_the_limit_are_exact() -> None:
         (torch.ones(1, 4, dtype=torch.int32), -1, 0),
         (torch.ones(1, 5, dtype=torch.int32), 0, 0),
         (torch.full((1, 4), 0.5), 0, 0),
+        (torch.ones(1, 4, dtype=torch.int32), 0, -(2**63)),
+        (torch.tensor([[2**62, 2**62, -(2**63), 0]]), 0, 0),
     ],
 )
 def test_stored_layers_that_could_not_be_exact_are_refused(weight: Tensor, shift: int, bias: int) -> None:
     with pytest.raises(CheckpointError):
         FixedAffine(4, 1).load_stored(weight, torch.tensor([shift], dtype=torch.int8), torch.tensor([bias]))
+
+
+def test_the_least_integer_of_a_type_is_refused_for_a_value_and_in_a_table() -> None:
+    least = torch.tensor(-(2**31), dtype=torch.int32)
+    for layer in (FixedConstant(3), FixedGelu()):
+        (stored,) = layer.stored().values()
+        stored[1] = least
+        with pytest.raises(CheckpointError):
+            layer.load_stored(stored)
 
 
 def test_weights_too_large_for_fixed_point_are_refused() -> None:

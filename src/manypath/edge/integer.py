@@ -18,7 +18,7 @@ from manypath.entropy.rounding import round_through
 from manypath.errors import CheckpointError
 from manypath.kept import Kept
 from manypath.levels import Gain, interpolate
-from manypath.network import StoredLayer
+from manypath.network import StoredLayer, within
 from manypath.octets import CENTRE, Packed, pack, pack_depthwise
 from manypath.products import linear
 from manypath.quality import QUALITY_CODES
@@ -105,8 +105,7 @@ class IntegerAffine(StoredLayer):
         if any(own.is_floating_point() for own in (weight, shift, bias)):
             raise CheckpointError("integer layer: weight, shift and bias must be integers")
         whole, added = weight.to(torch.int64).flatten(1), bias.to(torch.int64)
-        # looked at before magnitudes are taken: the least integer of a type has none in it
-        if any(int(own.min()) < -most or int(own.max()) > most for own, most in ((whole, WEIGHT), (added, BIAS))):
+        if not within(whole, WEIGHT) or not within(added, BIAS):
             raise CheckpointError(f"integer layer: weights go from {-WEIGHT} to {WEIGHT}, biases to 2^31 - 1; retrain")
         worst = whole.abs().sum(1) * UNSIGNED[1] + added.abs()
         if int(worst.max()) >= EXACT or int(shift.min()) < 0 or int(shift.max()) > 14:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manypath.errors import CheckpointError
-from manypath.network import StoredLayer
+from manypath.network import StoredLayer, within
 from manypath.quality import QUALITY_CODES
 
 FRACTION = 12  # bits of a value behind the point
@@ -101,8 +101,9 @@ class FixedAffine(StoredLayer):
         if weight.shape != self.weight.shape or bias.shape != self.bias.shape or shift.shape != bias.shape:
             raise CheckpointError(f"fixed layer: expected weight {list(self.weight.shape)}, got {list(weight.shape)}")
         whole = not any(own.is_floating_point() for own in (weight, shift, bias))
-        if not whole or int(shift.min()) < 0 or int(shift.max()) > MOST_SHIFT or int(bias.abs().max()) >= EXACT // 2:
-            raise CheckpointError("fixed layer: expected integers, and shifts of 0 to 24")
+        bounded = whole and within(weight, WEIGHTS) and within(bias, EXACT // 2 - 1)
+        if not bounded or int(shift.min()) < 0 or int(shift.max()) > MOST_SHIFT:
+            raise CheckpointError("fixed layer: expected integers below 2^27, shifts of 0 to 24 and biases below 2^52")
         worst = weight.to(torch.int64).abs().sum(1) * int(LIMIT * UNIT) + bias.abs()
         if int(worst.max()) >= EXACT:
             raise CheckpointError("fixed layer: sums could exceed 2^53, so float64 would not be exact")
@@ -228,7 +229,7 @@ class FixedConstant(StoredLayer):
         Raises:
             CheckpointError: another shape, or values beyond the limit.
         """
-        if value.shape != self.value.shape or value.is_floating_point() or int(value.abs().max()) > LIMIT * UNIT:
+        if value.shape != self.value.shape or value.is_floating_point() or not within(value, int(LIMIT * UNIT)):
             raise CheckpointError(f"fixed values: expected {list(self.value.shape)} integers below 2^24")
         self.value.copy_(value.double() / UNIT)
 
@@ -253,7 +254,7 @@ class Lookup(StoredLayer):
         Raises:
             CheckpointError: another shape, or entries that are no integers of 25 bits.
         """
-        if table.shape != self.table.shape or table.is_floating_point() or int(table.abs().max()) > 2**EXP_BITS:
+        if table.shape != self.table.shape or table.is_floating_point() or not within(table, 2**EXP_BITS):
             raise CheckpointError(f"lookup table: expected {TABLE} integers of at most {EXP_BITS} bits")
         self.table.copy_(table)
 
