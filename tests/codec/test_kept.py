@@ -33,6 +33,16 @@ def test_it_is_made_once_and_again_after_a_change_of_values_type_tensor_or_key()
     assert made().tolist() == [10.0]
 
 
+@torch.no_grad()
+def test_a_change_of_type_there_and_back_is_noticed_though_object_version_and_type_are_the_same() -> None:
+    layer, kept = nn.Linear(300, 300).requires_grad_(False), Kept[torch.Tensor]()
+    for _ in range(20):
+        layer.weight.fill_(1.0 + 2.0**-20)
+        assert float(kept.get(lambda: layer.weight * 2, layer.weight)[0, 0]) == 2.0 + 2.0**-19
+        layer.to(torch.bfloat16).to(torch.float32)  # which rounds, and may put it where it was
+        assert float(kept.get(lambda: layer.weight * 2, layer.weight)[0, 0]) == 2.0
+
+
 def test_nothing_is_kept_of_weights_that_may_learn_or_where_gradients_are_wanted() -> None:
     learning, still, kept = nn.Parameter(torch.ones(2)), frozen(1.0), Kept[torch.Tensor]()
     with torch.no_grad():
