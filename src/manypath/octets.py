@@ -10,12 +10,13 @@ Activations are uint8. What may be negative is counted from ``CENTRE``: oneDNN h
 from __future__ import annotations
 
 import functools
-import os
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from manypath.precision import onednn_kept_to
 
 CENTRE = 128  # stands for 0 where an activation may be negative
 _WITHOUT = frozenset({"SSE41", "AVX", "AVX2", "AVX512_CORE"})  # what oneDNN may be kept to that has no VNNI
@@ -38,8 +39,7 @@ class Packed(NamedTuple):
 @functools.cache
 def exact() -> bool:
     """Whether this process multiplies bytes exactly, and fast."""
-    kept_to = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
-    if kept_to.upper() in _WITHOUT or not _has_vnni() or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if onednn_kept_to() in _WITHOUT or not _has_vnni() or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     try:
         return largest_come_out_right()

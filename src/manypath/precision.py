@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import torch
@@ -11,15 +12,24 @@ from manypath.errors import RequestError
 AUTO = "auto"
 DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 DTYPE_NAMES = (AUTO, *DTYPES)
+# What oneDNN may be kept to that does not multiply bfloat16; the last two of 256 bits convert it at most.
+_WITHOUT = frozenset({"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"})
+
+
+def onednn_kept_to() -> str:
+    """Return the instruction set that the environment keeps oneDNN to, as oneDNN names it; empty for none."""
+    return (os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "").upper()
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether a device has units that multiply bfloat16: a GPU, or a CPU with AVX512-BF16 or AMX.
+    """Whether a device has units that multiply bfloat16: a GPU, or a CPU with AVX512-BF16 or AMX that oneDNN may use.
 
-    A CPU without these is ten times slower in bfloat16 than in float32.
+    A CPU without these is ten times slower in bfloat16 than in float32, and oneDNN packs no weights of it.
     """
+    if device.type == "cuda":
+        return True
     check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return device.type == "cuda" or bool(check and check())
+    return bool(check and check()) and onednn_kept_to() not in _WITHOUT
 
 
 def transform_dtype(name: str, device: torch.device, *, rounds_well: bool) -> torch.dtype:

@@ -1,5 +1,9 @@
 """Products by oneDNN are those of PyTorch's own layer, and those of integers are exact."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -80,3 +84,20 @@ def test_gradients_and_autocast_take_the_plain_way() -> None:
     layer(x).sum().backward()
     assert layer.weight.grad is not None
     assert layer.rectified(x, 0.1).grad_fn is not None
+
+
+@pytest.mark.parametrize("kept_to", ["SSE41", "AVX2", "AVX2_VNNI", "AVX512_CORE_VNNI", "avx2"])
+def test_where_onednn_is_kept_from_bfloat16_a_codec_computes_in_float32_by_itself_and_in_bfloat16_if_asked(
+    kept_to: str,
+) -> None:
+    code = """if True:
+        import numpy as np
+        from manypath.codec import Codec
+        for dtype in ("auto", "bfloat16"):
+            codec = Codec.load("tiny-random-sides", dtype=dtype)
+            codec.decode(codec.encode(np.zeros((64, 64, 3), np.uint8)), path="mse")
+            print(next(codec._model.g_s.groups.parameters()).dtype)
+    """
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": kept_to}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert said.stdout.split() == ["torch.float32", "torch.bfloat16"], said.stderr
