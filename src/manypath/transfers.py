@@ -8,12 +8,17 @@ there, and nothing is copied. ``python -m benchmarks.gpu`` looks at a device whe
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+Arguments = ParamSpec("Arguments")
+Made = TypeVar("Made")
 
 
 def to_device(x: Tensor, device: torch.device) -> Tensor:
@@ -53,3 +58,44 @@ class OwnStream:
             return nullcontext()
         stream: AbstractContextManager[Any] = torch.cuda.stream(self._stream)
         return stream
+
+
+class CachedByStream(Generic[Arguments, Made]):
+    """A function of what can be hashed and of a device, given last, whose latest results are kept for each stream.
+
+    A stream reads no memory that another still writes, and none that goes back to the allocator is read by another:
+    results belong to the stream on which they were made. They are no inference tensors, so they serve training as well.
+    """
+
+    def __init__(self, make: Callable[Arguments, Made], most: int) -> None:
+        self._make, self._most = make, most
+        self._kept: dict[Hashable, Callable[..., Made]] = {}
+        functools.update_wrapper(self, make)
+
+    def __call__(self, *args: Arguments.args, **_: Arguments.kwargs) -> Made:
+        """Return the function's result for these arguments, which are given by place."""
+        stream = _current_stream(args[-1])
+        kept = self._kept.get(stream)
+        if kept is None:
+            kept = self._kept.setdefault(stream, functools.lru_cache(self._most)(self._made))
+        return kept(*args)
+
+    def clear(self) -> None:
+        """Forget all results."""
+        self._kept.clear()
+
+    def _made(self, *args: Arguments.args, **_: Arguments.kwargs) -> Made:
+        with torch.inference_mode(mode=False):
+            return self._make(*args)  # type: ignore[call-arg]
+
+
+def cached_by_stream(most: int) -> Callable[[Callable[Arguments, Made]], CachedByStream[Arguments, Made]]:
+    """Let a function keep so many results for each stream; see ``CachedByStream``."""
+    return lambda make: CachedByStream(make, most)
+
+
+def _current_stream(device: object) -> Hashable:
+    """Return the stream of a device that work goes to; None for devices without."""
+    assert isinstance(device, torch.device)
+    current = getattr(getattr(torch, device.type, None), "current_stream", None)
+    return None if current is None else current(device)

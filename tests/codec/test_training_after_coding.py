@@ -11,7 +11,7 @@ from tests.codec.conftest import photo
 def test_a_model_trains_after_a_picture_of_its_grid_was_coded(codec: Codec) -> None:
     from manypath.edge.context import positions
 
-    positions.cache_clear()
+    positions.clear()
     codec.decode(codec.encode(photo(64, 64)))
     model = build_network(TINY)
     out = model(torch.rand(1, 64, 64, 3), torch.tensor([100]))

@@ -9,7 +9,6 @@ or reading symbols (decode).
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -36,6 +35,7 @@ from manypath.kept import Kept
 from manypath.multipath.layers import Layers
 from manypath.octets import CENTRE, Packed, counted_from_centre, depthwise, floats, octets, served
 from manypath.products import linear
+from manypath.transfers import cached_by_stream
 
 MEAN_BITS = 4  # means and y_hat are multiples of 1/16
 MEAN_BOUNDS = (-(2**18), 2**18)  # in 1/16
@@ -49,34 +49,32 @@ def index_to_scale(index: Tensor) -> Tensor:
     return SCALE_MIN * torch.exp(index * LOG_SCALE_STEP)
 
 
-@functools.lru_cache(maxsize=64)
+@cached_by_stream(64)
 def positions(height: int, width: int, stages: int, stage: int, device: torch.device) -> Tensor:
     """Return the flattened positions int64 [P] of one stage on a height x width grid, in reading order."""
-    with torch.inference_mode(mode=False):  # what is cached must serve training as well
-        grid = torch.arange(height * width, device=device)
-        if stages == 1:
-            return grid
-        parity = (grid // width + grid % width) % 2
-        return grid[parity == stage]
+    grid = torch.arange(height * width, device=device)
+    if stages == 1:
+        return grid
+    parity = (grid // width + grid % width) % 2
+    return grid[parity == stage]
 
 
-@functools.lru_cache(maxsize=64)
-def _rows(height: int, width: int, device: torch.device, *, both: bool) -> Tensor:
+@cached_by_stream(64)
+def _rows(height: int, width: int, filled: int, device: torch.device) -> Tensor:
     """Return where each position's latents lie, int64 [h * w], where one stage's follow another's.
 
     Args:
         height: rows of the grid.
         width: columns of the grid.
+        filled: 2 if the second stage's follow the first's, 1 if one row stands for all of them.
         device: of the answer.
-        both: whether the second stage's follow the first's, or one row for all of them.
     """
-    with torch.inference_mode(mode=False):
-        first, second = (positions(height, width, 2, stage, device) for stage in range(2))
-        rows = torch.full((height * width,), len(first), device=device)
-        rows[first] = torch.arange(len(first), device=device)
-        if both:
-            rows[second] += torch.arange(len(second), device=device)
-        return rows
+    first, second = (positions(height, width, 2, stage, device) for stage in range(2))
+    rows = torch.full((height * width,), len(first), device=device)
+    rows[first] = torch.arange(len(first), device=device)
+    if filled == 2:
+        rows[second] += torch.arange(len(second), device=device)
+    return rows
 
 
 class _PackedStep(NamedTuple):
@@ -277,10 +275,10 @@ def _laid(stages: Sequence[Tensor], step: Step, h: int, w: int, zero: int) -> Te
         w: columns of the grid.
         zero: what stands where stages are missing.
     """
-    x, both = stages[0], len(stages) == step.stages
+    x = stages[0]
     if step.stages > 1:
-        second = stages[1] if both else x.new_full((x.shape[0], 1, x.shape[2]), zero)
-        x = torch.cat((x, second), 1).index_select(1, _rows(h, w, x.device, both=both))
+        second = stages[1] if len(stages) > 1 else x.new_full((x.shape[0], 1, x.shape[2]), zero)
+        x = torch.cat((x, second), 1).index_select(1, _rows(h, w, len(stages), x.device))
     return x.view(x.shape[0], h, w, -1)
 
 

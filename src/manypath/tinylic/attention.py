@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from manypath.transfers import cached_by_stream
+
 TILE = 4  # queries on a tile's side; measured best of 2x8, 4x4, 4x8, 6x6 and 8x8 in float32 on a CPU
 PIECE = 1 << 20  # scores at a time; what the fused kernel works on stays in the cache anyhow
 
@@ -74,16 +76,15 @@ def _offsets(run: Run, window: int, length: int) -> tuple[Tensor, Tensor]:
     return seen, offset.clamp(0, 2 * window - 2)
 
 
-@functools.lru_cache(maxsize=256)
+@cached_by_stream(256)
 def _bias_index(rows: Run, columns: Run, window: int, grid: tuple[int, int], device: torch.device) -> Tensor:
     """Return places in the flattened bias table, int64 [queries, keys]; the place behind its end is minus infinity."""
-    with torch.inference_mode(mode=False):  # what is cached must serve training as well
-        row_seen, row = _offsets(rows, window, grid[0])
-        column_seen, column = _offsets(columns, window, grid[1])
-        seen = row_seen[:, None, :, None] & column_seen[None, :, None, :]
-        place = row[:, None, :, None] * (2 * window - 1) + column[None, :, None, :]
-        index = torch.where(seen, place, (2 * window - 1) ** 2)
-        return index.reshape(rows.size * columns.size, -1).to(device)
+    row_seen, row = _offsets(rows, window, grid[0])
+    column_seen, column = _offsets(columns, window, grid[1])
+    seen = row_seen[:, None, :, None] & column_seen[None, :, None, :]
+    place = row[:, None, :, None] * (2 * window - 1) + column[None, :, None, :]
+    index = torch.where(seen, place, (2 * window - 1) ** 2)
+    return index.reshape(rows.size * columns.size, -1).to(device)
 
 
 def _tiles(x: Tensor, rows: Run, columns: Run, first: int, count: int) -> Tensor:

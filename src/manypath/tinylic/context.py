@@ -29,6 +29,7 @@ from manypath.entropy.tables import SCALE_MIN, SCALES, Tables, gaussian_row, sta
 from manypath.multipath.layers import Layers, conv_nhwc
 from manypath.tinylic.config import TinyLICConfig
 from manypath.tinylic.fixed_point import UNIT, FixedConv, FixedGelu, FixedLinear
+from manypath.transfers import cached_by_stream
 
 SCALE_MAX = 256.0
 LIKELIHOOD_FLOOR = 1e-9
@@ -72,28 +73,26 @@ PATTERNS = {
 }
 
 
-@functools.lru_cache(maxsize=64)
+@cached_by_stream(64)
 def positions(height: int, width: int, pattern: str, stage: int, device: torch.device) -> Tensor:
     """Return the flattened positions int64 [P] of one pass on a height x width grid, in reading order."""
-    with torch.inference_mode(mode=False):  # what is cached must serve training as well
-        grid = torch.arange(height * width, device=device)
-        row, column = grid // width % 2, grid % width % 2
-        chosen = torch.zeros_like(grid, dtype=torch.bool)
-        for r, c in PATTERNS[pattern].passes[stage]:
-            chosen |= (row == r) & (column == c)
-        return grid[chosen]
+    grid = torch.arange(height * width, device=device)
+    row, column = grid // width % 2, grid % width % 2
+    chosen = torch.zeros_like(grid, dtype=torch.bool)
+    for r, c in PATTERNS[pattern].passes[stage]:
+        chosen |= (row == r) & (column == c)
+    return grid[chosen]
 
 
-@functools.lru_cache(maxsize=64)
+@cached_by_stream(64)
 def _neighbours(height: int, width: int, pattern: str, stage: int, device: torch.device) -> Tensor:
     """Return for each position of a pass the places of what it sees, int64 [P, taps], in the grid with a border."""
-    with torch.inference_mode(mode=False):
-        reach = PATTERNS[pattern].kernels[stage - 1] // 2
-        where = positions(height, width, pattern, stage, device)
-        wide = width + 2 * reach
-        centre = (where // width + reach) * wide + where % width + reach
-        taps = torch.tensor([r * wide + c for r, c in PATTERNS[pattern].masks[stage - 1]], device=device)
-        return centre[:, None] + taps
+    reach = PATTERNS[pattern].kernels[stage - 1] // 2
+    where = positions(height, width, pattern, stage, device)
+    wide = width + 2 * reach
+    centre = (where // width + reach) * wide + where % width + reach
+    taps = torch.tensor([r * wide + c for r, c in PATTERNS[pattern].masks[stage - 1]], device=device)
+    return centre[:, None] + taps
 
 
 def _linear(inputs: int, outputs: int, *, integer: bool, bias: bool = True) -> nn.Module:
@@ -252,14 +251,13 @@ class ContextModel(nn.Module):
             network.output.bias[: network.width].fill_(scale)
 
 
-@functools.lru_cache(maxsize=8)
-def _boundaries(device: torch.device, dtype: torch.dtype) -> Tensor:
+@cached_by_stream(8)
+def _boundaries(dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return the scale table without its last entry, [63]; for fixed point, which is float64, on its grid."""
-    with torch.inference_mode(mode=False):
-        table = torch.tensor(scale_table()[:-1], dtype=torch.float64, device="cpu")
-        if dtype == torch.float64:
-            table = torch.round(table * UNIT) / UNIT
-        return table.to(device, dtype)
+    table = torch.tensor(scale_table()[:-1], dtype=torch.float64, device="cpu")
+    if dtype == torch.float64:
+        table = torch.round(table * UNIT) / UNIT
+    return table.to(device, dtype)
 
 
 def scale_table() -> list[float]:
@@ -269,7 +267,7 @@ def scale_table() -> list[float]:
 
 def scale_index(scales: Tensor) -> Tensor:
     """Return the place of the smallest table entry that is not below each scale, int64."""
-    return torch.bucketize(scales, _boundaries(scales.device, scales.dtype))
+    return torch.bucketize(scales, _boundaries(scales.dtype, scales.device))
 
 
 def gaussian_tables() -> Tables:

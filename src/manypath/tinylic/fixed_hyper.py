@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 import torch
@@ -21,6 +20,7 @@ from manypath.tinylic.fixed_point import (
     fixed_norm,
     on_grid,
 )
+from manypath.transfers import cached_by_stream
 
 SHARE_UNIT = 2.0**16  # attention's weights are multiples of 1 / 65536
 
@@ -37,15 +37,14 @@ class Neighbours(NamedTuple):
     offsets: Tensor
 
 
-@functools.lru_cache(maxsize=64)
+@cached_by_stream(64)
 def neighbours(height: int, width: int, window: int, device: torch.device) -> Neighbours:
     """Return the window around each token, moved inward at the borders as in ``attention``."""
-    with torch.inference_mode(mode=False):  # what is cached must serve outside as well
-        rows, row_offsets = _axis(height, window)
-        columns, column_offsets = _axis(width, window)
-        keys = rows[:, None, :, None] * width + columns[None, :, None, :]
-        offsets = row_offsets[:, None, :, None] * (2 * window - 1) + column_offsets[None, :, None, :]
-        return Neighbours(*(own.reshape(height * width, -1).to(device) for own in (keys, offsets)))
+    rows, row_offsets = _axis(height, window)
+    columns, column_offsets = _axis(width, window)
+    keys = rows[:, None, :, None] * width + columns[None, :, None, :]
+    offsets = row_offsets[:, None, :, None] * (2 * window - 1) + column_offsets[None, :, None, :]
+    return Neighbours(*(own.reshape(height * width, -1).to(device) for own in (keys, offsets)))
 
 
 def _axis(length: int, window: int) -> tuple[Tensor, Tensor]:
