@@ -67,6 +67,23 @@ def test_the_mlps_of_a_path_joined_to_one_add_what_they_add_apart(name: str, noi
 
 
 @torch.no_grad()
+def test_another_quality_joins_the_last_layers_alone_again() -> None:
+    torch.manual_seed(9)
+    block = Group(32, 1, KIT, {"side": "noise-adapter"}).requires_grad_(False).blocks[0]
+    for mlp in (block.main_mlp, block.side_mlps["side"]):
+        torch.nn.init.normal_(mlp.project.weight, std=0.1)
+    torch.nn.init.normal_(block.mlp_gain.log2)
+    x, planes = torch.randn(1, 8, 8, 32), torch.randn(1, 8, 8, PLANES)
+    made = {code: block.one_path(x, torch.tensor([code]), "side", planes) for code in (30, 90)}
+    joined = block._joined["side"]
+    first, last = joined._first._held, joined._last._held
+    assert torch.equal(block.one_path(x, torch.tensor([30]), "side", planes), made[30])
+    assert not torch.equal(made[30], made[90])
+    assert joined._first._held is first
+    assert joined._last._held is not last
+
+
+@torch.no_grad()
 def test_a_group_leaves_its_input_as_it_was() -> None:
     group = Group(32, 3, KIT, {"low": "bottleneck"}).requires_grad_(False)
     for block in group.blocks:

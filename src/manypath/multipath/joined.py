@@ -23,7 +23,8 @@ class JoinedMLPs:
     """MLPs whose sum a path is, with a gain in their last layer; what is made of frozen weights is kept."""
 
     def __init__(self) -> None:
-        self._kept: Kept[tuple[Tensor, Tensor, Tensor, Tensor]] = Kept()
+        self._first: Kept[tuple[Tensor, Tensor]] = Kept()
+        self._last: Kept[tuple[Tensor, Tensor]] = Kept()  # apart, since it alone is another at another quality
 
     def way(self, mlps: Sequence[PathMLP], gain: Tensor, *, noisy: bool) -> Way:
         """Return what these MLPs add, times a gain.
@@ -36,13 +37,11 @@ class JoinedMLPs:
         if not all(mlp.LEAKY for mlp in mlps):
             return _apart(mlps, gain)
         noisy = noisy and any(mlp.noise is not None for mlp in mlps)
-        sources = [gain]
-        for mlp in mlps:
-            first, last = mlp.expand, mlp.project
-            sources += (first.weight, first.bias, last.weight, last.bias)
-            if noisy and mlp.noise is not None:
-                sources.append(mlp.noise.weight)
-        expand, inner, project, outer = self._kept.get(lambda: _joined(mlps, gain, noisy), *sources, key=noisy)
+        seeing = [mlp.noise.weight for mlp in mlps if mlp.noise is not None] if noisy else []
+        first = [own for mlp in mlps for own in (mlp.expand.weight, mlp.expand.bias)]
+        last = [own for mlp in mlps for own in (mlp.project.weight, mlp.project.bias)]
+        expand, inner = self._first.get(lambda: _first(mlps, noisy), *first, *seeing, key=noisy)
+        project, outer = self._last.get(lambda: _last(mlps, gain[0]), *last, gain)
 
         def way(tokens: Tensor, noise: Tensor | None) -> Tensor:
             seen = _beside(tokens, noise, inner.dtype) if noisy and noise is not None else tokens.to(inner.dtype)
@@ -51,25 +50,25 @@ class JoinedMLPs:
         return way
 
 
-def _joined(mlps: Sequence[PathMLP], gain: Tensor, noisy: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return weight and bias of the first and of the last layer; the first sees noise after the tokens if ``noisy``."""
-    own, dtype = gain[0], mlps[0].project.weight.dtype
-    first = [mlp.expand.weight for mlp in mlps]
+def _first(mlps: Sequence[PathMLP], noisy: bool) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of the first layer, which sees noise after the tokens if ``noisy``."""
+    weights = [mlp.expand.weight for mlp in mlps]
     if noisy:
         planes = next(mlp.noise.in_features for mlp in mlps if mlp.noise is not None)
         grains = [
             weight.new_zeros(len(weight), planes) if mlp.noise is None else mlp.noise.weight
-            for mlp, weight in zip(mlps, first, strict=True)
+            for mlp, weight in zip(mlps, weights, strict=True)
         ]
-        first = [torch.cat(pair, 1) for pair in zip(first, grains, strict=True)]
-    last = torch.cat([mlp.project.weight for mlp in mlps], 1)
-    outer = torch.stack([mlp.project.bias.float() for mlp in mlps]).sum(0)
-    return (
-        packed(torch.cat(first)),
-        torch.cat([mlp.expand.bias for mlp in mlps]),
-        packed((last * own[:, None]).to(dtype)),
-        (outer * own).to(dtype),
-    )
+        weights = [torch.cat(pair, 1) for pair in zip(weights, grains, strict=True)]
+    return packed(torch.cat(weights)), torch.cat([mlp.expand.bias for mlp in mlps])
+
+
+def _last(mlps: Sequence[PathMLP], gain: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of the last layer, times a gain, float32 [C]."""
+    dtype = mlps[0].project.weight.dtype
+    weight = torch.cat([mlp.project.weight for mlp in mlps], 1) * gain[:, None]
+    bias = torch.stack([mlp.project.bias.float() for mlp in mlps]).sum(0) * gain
+    return packed(weight.to(dtype)), bias.to(dtype)
 
 
 def _beside(tokens: Tensor, noise: Tensor, dtype: torch.dtype) -> Tensor:
