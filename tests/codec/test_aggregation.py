@@ -8,6 +8,8 @@ from manypath.multipath.blocks import Group
 from manypath.multipath.noise import PLANES
 from manypath.multipath.routing import WINDOW_TOKENS, Predictor, Routing, Scope, main_share, quota, route, soft_mask
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.77, 1.0])
 def test_each_window_sends_its_quota_to_the_main_path(share: float) -> None:
@@ -34,6 +36,28 @@ def test_the_most_important_are_those_of_the_first_ranks_among_equals_too(scope:
     for importance in (drawn.to(dtype), coarse.to(dtype), 1e30 * drawn.to(dtype)):
         for count in (0, 1, 16, 40, 63, 64):
             assert torch.equal(scope.most_important(importance, count), scope.ranks(importance) < count)
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_a_nan_of_either_sign_is_the_most_important_as_it_is_to_a_sort(scope: Scope) -> None:
+    importance = torch.randn(2, 16, 24, generator=torch.Generator().manual_seed(6))
+    flat = importance.view(-1)
+    flat[3::7], flat[5::11], flat[2::9], flat[4::13] = torch.nan, -torch.nan, torch.inf, -torch.inf
+    flat[8::23].copy_(torch.tensor([0x7F800001], dtype=torch.int32).view(torch.float32))  # with other bits, too
+    assert torch.signbit(flat[5])
+    for count in (1, 7, 16, 40, 63):
+        assert torch.equal(scope.most_important(importance, count), scope.ranks(importance) < count)
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_the_most_important_are_found_where_pytorch_is_to_be_deterministic(name: str) -> None:
+    importance = torch.randn(2, 16, 24, generator=torch.Generator().manual_seed(6))
+    wanted = Scope.WINDOW.most_important(importance, 20)
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert torch.equal(Scope.WINDOW.most_important(importance.to(name), 20).cpu(), wanted)
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_a_predictor_says_the_same_with_and_without_gradients() -> None:

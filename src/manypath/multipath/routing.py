@@ -92,17 +92,19 @@ class Scope(enum.Enum):
         """Return which tokens rank below ``count`` among their competitors: bool [B, h, w].
 
         Whole numbers rise with the importance and, among equals, fall with the place, so that no two are equal: one of
-        them parts the tokens, and nothing has to be sorted.
+        them parts the tokens, and nothing has to be sorted. NaNs are equals above all numbers, as they are to a sort.
         """
         windows = self is Scope.WINDOW
         competitors = to_tokens(importance[..., None], WINDOW) if windows else importance.flatten(1)
         tokens = competitors.shape[-1]
         if not 0 < count < tokens:
             return torch.full_like(importance, count > 0, dtype=torch.bool)
-        bits = competitors.float().add(0.0).view(torch.int32)  # of which -0 is 0
+        values = competitors.float().add(0.0)  # of which -0 is 0
+        values.nan_to_num_(torch.nan, torch.inf, -torch.inf)  # of which all NaNs are one, the largest
+        bits = values.view(torch.int32)
         rising = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long() * tokens
         keys = rising.sub_(torch.arange(tokens, device=rising.device))
-        taken = keys >= torch.kthvalue(keys, tokens - count + 1, dim=-1, keepdim=True).values
+        taken = keys >= _smallest(keys, tokens - count)
         return from_tokens(taken, WINDOW)[..., 0] if windows else taken.view(importance.shape)
 
     def quota(self, share: float, tokens: int) -> int:
@@ -112,6 +114,13 @@ class Scope(enum.Enum):
     def quotas(self, share: Tensor, tokens: int) -> Tensor:
         """Return ``quota`` of each share."""
         return torch.round(WINDOW_TOKENS * share) if self is Scope.WINDOW else torch.floor(tokens * share)
+
+
+def _smallest(keys: Tensor, place: int) -> Tensor:
+    """Return the number that so many of the last axis are smaller than, [..., 1]."""
+    if keys.device.type == "cpu":
+        return torch.kthvalue(keys, place + 1, dim=-1, keepdim=True).values
+    return keys.sort(dim=-1).values[..., place, None]  # CUDA's kthvalue refuses where PyTorch is to be deterministic
 
 
 def _ranks(competitors: Tensor) -> Tensor:
