@@ -179,8 +179,9 @@ class Comparison:
             before, after = (measure.Judgement(*map(tuple, rows)) for rows in json.loads(file.read_text()))
             return before, after
         before = self.judge(paradigm)
-        trainer.resume()
-        trainer.run(report_every=max(1, self.recipe.steps // 10))
+        with trainer.alone():
+            trainer.resume()
+            trainer.run(report_every=max(1, self.recipe.steps // 10))
         after = self.judge(paradigm)
         file.write_text(json.dumps([before, after]))
         return before, after

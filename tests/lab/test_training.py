@@ -1,5 +1,6 @@
 """Training: it learns, it resumes to the step, and what it exports is what it trained."""
 
+import argparse
 import fcntl
 import re
 import shlex
@@ -19,6 +20,7 @@ from manypath.codec import Codec
 from manypath.config import PUBLISHED_RATE_WEIGHTS
 from manypath.entropy.tables import stack
 from manypath.errors import ConfigError
+from manypath_lab.training import command
 from manypath_lab.training.data import PictureSet
 from manypath_lab.training.export import export_run, hyper_rows, load_average
 from manypath_lab.training.losses import PerceptualTerm, rate_distortion, rate_weight, squared_error
@@ -160,6 +162,51 @@ def test_a_run_folder_has_one_process_at_a_time(pictures: PictureSet, tmp_path: 
     assert not (tmp_path / "state.pt").exists()
     Trainer(RECIPE, pictures, tmp_path).run(max_seconds=0.01)
     assert (tmp_path / "state.pt").exists()
+
+
+def is_locked(folder: Path) -> bool:
+    with (folder / "lock").open("a") as other:
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def test_a_run_folder_is_taken_once_for_all_that_is_done_in_it(pictures: PictureSet, tmp_path: Path) -> None:
+    trainer = Trainer(RECIPE, pictures, tmp_path / "run")
+    with trainer.alone():
+        assert not trainer.resume()
+        assert is_locked(trainer.folder)
+        trainer.run(max_seconds=0.01)
+        assert is_locked(trainer.folder)
+        with pytest.raises(ConfigError, match="another process trains in"):
+            Trainer(RECIPE, pictures, trainer.folder).run()
+    assert not is_locked(trainer.folder)
+
+
+def test_the_command_takes_the_run_folder_before_it_reads_where_the_run_stands(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between reading and training, another process could have gone on and ended."""
+    locked: list[bool] = []
+    resume = Trainer.resume
+
+    def look(self: Trainer) -> bool:
+        locked.append(is_locked(tmp_path / "run"))
+        return resume(self)
+
+    monkeypatch.setattr(Trainer, "resume", look)
+    recipe = tmp_path / "short.toml"
+    recipe.write_text('name = "short"\npreset = "tiny"\n[[phases]]\nsteps = 1\nbatch = 1\ncrop = 64\n')
+    words = ["train", str(recipe), "--pictures", str(folder), "--output", str(tmp_path / "run")]
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    for _ in range(2):
+        args = parser.parse_args(words)
+        assert args.func(args) == 0
+    assert locked == [True, True]
+    assert not is_locked(tmp_path / "run")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -95,12 +95,13 @@ def train_run(args: argparse.Namespace) -> int:
     except OSError as err:
         raise FileError(f"no labelled scenes in {args.pictures}: {err}") from err
     trainer = SegmenterTrainer(recipe, scenes, validation, args.output)
-    if trainer.resume():
-        print(f"resumed at step {trainer.step} of {recipe.steps}", file=sys.stderr)
-    try:
-        trainer.run(report_every=20, max_seconds=args.max_hours * 3600 if args.max_hours else None)
-    except KeyboardInterrupt:
-        print(f"interrupted: saved at step {trainer.step}", file=sys.stderr)
+    with trainer.alone():
+        if trainer.resume():
+            print(f"resumed at step {trainer.step} of {recipe.steps}", file=sys.stderr)
+        try:
+            trainer.run(report_every=20, max_seconds=args.max_hours * 3600 if args.max_hours else None)
+        except KeyboardInterrupt:
+            print(f"interrupted: saved at step {trainer.step}", file=sys.stderr)
     print(f"{args.output}: step {trainer.step} of {recipe.steps}, {trainer.seconds / 3600:.2f} h, {len(scenes)} scenes")
     return 0
 

@@ -182,14 +182,15 @@ def main(args: argparse.Namespace) -> int:
         trainer = _joint(recipe, pictures, args)
     else:
         trainer = _main_model(recipe, pictures, args)
-    if trainer.resume():
-        print(f"resumed at step {trainer.step} of {recipe.steps}", file=sys.stderr)
-    try:
-        every = max(1, min(100, recipe.steps // 20))
-        with _interruptible():
-            trainer.run(max_seconds=args.max_hours * 3600 if args.max_hours else None, report_every=every)
-    except KeyboardInterrupt:
-        print(f"interrupted: saved at step {trainer.step}", file=sys.stderr)
+    with trainer.alone():  # from before its state is read, so that nobody's steps come in between
+        if trainer.resume():
+            print(f"resumed at step {trainer.step} of {recipe.steps}", file=sys.stderr)
+        try:
+            every = max(1, min(100, recipe.steps // 20))
+            with _interruptible():
+                trainer.run(max_seconds=args.max_hours * 3600 if args.max_hours else None, report_every=every)
+        except KeyboardInterrupt:
+            print(f"interrupted: saved at step {trainer.step}", file=sys.stderr)
     for file, reason in pictures.skipped:
         print(f"skipped {file}: {reason}", file=sys.stderr)
     print(

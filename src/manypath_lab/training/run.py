@@ -66,6 +66,7 @@ class TrainingRun(abc.ABC):
         self.also: dict[str, nn.Module | torch.optim.Optimizer] = {}
         self._recipe = recipe
         self._trained = network
+        self._alone = False
 
     @abc.abstractmethod
     def train_step(self) -> Mapping[str, float]:
@@ -125,7 +126,7 @@ class TrainingRun(abc.ABC):
         temporary.replace(self.state_file)
 
     def resume(self) -> bool:
-        """Continue from the saved state, if there is one."""
+        """Continue from the saved state, if there is one; within ``alone``, lest another process trains on from it."""
         if not self.state_file.exists():
             return False
         state: dict[str, Any] = torch.load(self.state_file, map_location=self.device, weights_only=True)
@@ -148,9 +149,26 @@ class TrainingRun(abc.ABC):
         Raises:
             ConfigError: another process trains in this folder.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with _alone(self.folder):
+        with self.alone():
             self._run(save_seconds, report_every, max_seconds)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from training in the folder, which is made, until the block ends; blocks may be nested.
+
+        Raises:
+            ConfigError: another process trains in this folder.
+        """
+        if self._alone:
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _locked(self.folder):
+            self._alone = True
+            try:
+                yield
+            finally:
+                self._alone = False
 
     def _run(self, save_seconds: float, report_every: int, max_seconds: float | None) -> None:
         (self.folder / "recipe.json").write_text(self._recipe.model_dump_json(indent=2))
@@ -210,7 +228,7 @@ class TrainingRun(abc.ABC):
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Keep other processes from training in a folder, for as long as this one does."""
     with (folder / "lock").open("a") as handle:
         try:
