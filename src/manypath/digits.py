@@ -2,7 +2,10 @@
 
 Bytes are multiplied four times as fast as float32 where there is VNNI, so two products of bytes are about twice as fast
 as one of floats. A weight is counted in steps of 1/32512 of the largest of its output; weights that were stored as
-float16 lose next to nothing. The sums of either digit are exact.
+float16 lose next to nothing.
+
+Either digit's sums are exact as integers. As float32 those of more than 514 inputs may be rounded, as what is added to
+them is: this is for an encoder's transforms, which need not be the same everywhere.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from manypath.octets import Packed, pack
+from manypath.octets import Packed, floats, floats_plus, pack
 
 _BASE = 256
 _MOST = 127  # of a digit
@@ -42,17 +45,12 @@ def digits(weight: Tensor, bias: Tensor) -> Digits:
     unit = (weight.abs().amax(1) / (_MOST * _BASE)).clamp_min(torch.finfo(torch.float32).tiny)
     steps = (weight / unit[:, None]).round()
     high = ((steps + _BASE // 2) / _BASE).floor()
-    return Digits(pack(high, unit * _BASE), pack(steps - high * _BASE, unit), bias)
+    low = steps - high * _BASE  # -128..127
+    return Digits(pack(high, unit * _BASE), pack(low, unit), bias)
 
 
 def product(x: Tensor, layer: Digits) -> Tensor:
     """Return float32 [..., out] of uint8 [..., in]."""
     flat, (high, low, bias) = x.flatten(0, -2), layer
-    alone, added = torch.ops.onednn.qlinear_pointwise.default, torch.ops.onednn.qlinear_pointwise.binary
-    float32 = torch.float32
-    nothing: tuple[str, list[float], str] = ("none", [], "")  # follows the sum
-    made = alone(flat, 1.0, 0, low.weight, low.unit, low.zeros, bias, 1.0, 0, float32, *nothing)
-    summed: Tensor = added(
-        flat, 1.0, 0, high.weight, high.unit, high.zeros, made, None, 1.0, 0, float32, 1.0, 0, "sum", 1.0, *nothing
-    )
+    summed = floats_plus(flat, high, floats(flat, low, bias))
     return summed.view(*x.shape[:-1], summed.shape[-1])

@@ -64,31 +64,49 @@ def _has_vnni() -> bool:
 
 @torch.no_grad()
 def largest_come_out_right() -> bool:
-    """Whether products of the largest bytes are right in this process."""
+    """Whether products of the largest bytes are right in this process, by each kernel that is used."""
     cpu = torch.device("cpu")  # whatever the process has set as its default
     signs = torch.tensor([[1, 1, 1, 1], [-1, -1, -1, -1], [1, -1, 1, -1], [1, 1, -1, -1]], device=cpu).repeat(8, 16)
-    weight, filters = 127 * signs, 127 * signs[:, :9].reshape(32, 1, 3, 3)
     unit = torch.ones(32, dtype=torch.float32, device=cpu)
-    nothing = torch.zeros_like(unit)
-    layer, near = pack(weight, unit), pack_depthwise(filters, unit)
+    return _products_are_right((127 * signs).masked_fill(signs < 0, -128), unit) and all(
+        _neighbours_are_right(127 * signs[:, :9].reshape(32, 1, 3, 3), unit * 2.0**-12, centre)
+        for centre in (0, CENTRE)
+    )
+
+
+def _products_are_right(weight: Tensor, unit: Tensor) -> bool:
+    layer, nothing = pack(weight, unit), torch.zeros_like(unit)
     for rows in (1, 200):
-        x = torch.full((rows, 64), 255, dtype=torch.uint8, device=cpu)
+        x = torch.full((rows, weight.shape[1]), 255, dtype=torch.uint8, device=weight.device)
         sums = x.long() @ weight.T
+        plus = torch.arange(sums.numel(), device=weight.device).view(sums.shape)
         if not torch.equal(floats(x, layer, nothing).long(), sums):
+            return False
+        if not torch.equal(floats_plus(x, layer, plus.float()).long(), sums + plus):
             return False
         if not torch.equal(octets(x, layer, nothing).long(), sums.clamp(0, 255)):
             return False
-    picture = torch.full((1, 32, 8, 8), 255.0, dtype=torch.float64, device=cpu)
-    around = F.conv2d(picture, filters.double(), padding=1, groups=32)
-    found = depthwise(picture.permute(0, 2, 3, 1).to(torch.uint8).contiguous(), near, nothing, 0)
-    return torch.equal(found.long() - CENTRE, around.permute(0, 2, 3, 1).long().clamp(-127, 127))
+    return True
+
+
+def _neighbours_are_right(filters: Tensor, unit: Tensor, centre: int) -> bool:
+    """Look at both ends of a byte, on a grid most of which has borders; units bring most sums within bounds."""
+    layer, nothing = pack_depthwise(filters, unit, centre), torch.zeros_like(unit)
+    for value in (0, 255):
+        x = torch.full((1, 5, 7, len(filters)), value, dtype=torch.uint8, device=filters.device)
+        seen = x.permute(0, 3, 1, 2).double() - centre
+        sums = F.conv2d(seen, filters.double(), padding=1, groups=len(filters)) * unit.double().view(-1, 1, 1)
+        found = depthwise(x, layer, nothing, centre).long() - CENTRE
+        if not torch.equal(found, sums.permute(0, 2, 3, 1).round().long().clamp(-127, 127)):
+            return False
+    return True
 
 
 def pack(weight: Tensor, unit: Tensor) -> Packed:
     """Pack a linear layer.
 
     Args:
-        weight: whole numbers -127..127, [out, in].
+        weight: whole numbers -128..127, [out, in].
         unit: powers of two, float32 [out].
     """
     packed: Tensor = torch.ops.onednn.qlinear_prepack(weight.to(torch.int8), None)
@@ -112,8 +130,18 @@ def pack_depthwise(weight: Tensor, unit: Tensor, centre: int = 0) -> Packed:
 
 
 def floats(x: Tensor, layer: Packed, bias: Tensor) -> Tensor:
-    """Return exact sums, float32 [..., out], of uint8 [..., in] and a bias float32 [out]."""
+    """Return sums, float32 [..., out], of uint8 [..., in] and a bias float32 [out]: exact up to 2^24."""
     return _linear(x, layer, bias, torch.float32)
+
+
+def floats_plus(x: Tensor, layer: Packed, plus: Tensor) -> Tensor:
+    """Return sums, float32 [N, out], of uint8 [N, in] and float32 [N, out], which is changed."""
+    add = torch.ops.onednn.qlinear_pointwise.binary
+    made: Tensor = add(
+        x, 1.0, 0, layer.weight, layer.unit, layer.zeros, plus, None,
+        1.0, 0, torch.float32, 1.0, 0, "sum", 1.0, "none", [], "",
+    )  # fmt: skip
+    return made
 
 
 def octets(x: Tensor, layer: Packed, bias: Tensor) -> Tensor:

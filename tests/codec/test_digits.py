@@ -26,6 +26,13 @@ def test_a_product_in_digits_is_that_of_the_weights_in_steps_of_the_largest(shap
     assert ((found - wanted).abs() <= bound).all()
 
 
+def test_low_digits_of_minus_128_count_as_such() -> None:
+    weight = torch.tensor([[127 * 256.0, 128.0, -128.0, 384.0]])  # in steps of one
+    for x in ([0, 255, 0, 0], [0, 0, 255, 0], [0, 0, 0, 255], [1, 255, 254, 3]):
+        row = torch.tensor([x], dtype=torch.uint8)
+        assert float(product(row, digits(weight, torch.zeros(1)))) == float(row.double() @ weight.double().T)
+
+
 def test_the_largest_bytes_and_weights_do_not_overflow() -> None:
     x, weight = torch.full((5, 768), 255, dtype=torch.uint8), torch.ones(3, 768)
     weight[1] = -1.0
