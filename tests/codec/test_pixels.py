@@ -57,6 +57,28 @@ def test_the_bytes_of_a_picture_are_those_of_its_floats(model: Network, share: f
     assert len(np.unique(wanted)) > 100
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@torch.inference_mode()
+def test_a_callers_autocast_changes_blocks_alone(dtype: str) -> None:
+    model = parts("tiny-random-sides", dtype=dtype).model
+    pixels, code = torch.from_numpy(photo(64, 128)[None]), model.codes(150)
+    y_hat = 8.0 * torch.randn(1, 4, 8, model.config.latent_channels, generator=torch.Generator().manual_seed(1))
+    routing = model.analysis_routing(code, exact=True)
+    made = []
+    for enabled in (False, True, False):  # what one call keeps, the next one finds
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            y = model.g_a.of_pixels(pixels, code, routing)
+            made.append((y, model.g_s.to_pixels(model.shared_tokens(y_hat, code), code, None).int()))
+    (y, picture), (cast_y, cast_picture), again = made
+    assert torch.equal(y, again[0])
+    assert torch.equal(picture, again[1])
+    detail = slice(model.g_s.coarse_channels, None)
+    assert cast_y.dtype == y.dtype
+    assert torch.equal(cast_y[..., detail], y[..., detail])
+    assert float((cast_y - y).abs().mean()) < 0.02 * float(y.abs().mean())
+    assert float((cast_picture - picture).abs().float().mean()) < 2.0
+
+
 @torch.inference_mode()
 def test_what_is_kept_follows_weights_that_change() -> None:
     model = parts("tiny-random").model

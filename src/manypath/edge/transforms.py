@@ -116,14 +116,16 @@ class Analysis(AnalysisTransform):
         in_digits = rounds and octets.served(code)
         layers = [self.embed] if self.detail is None else [self.embed, self.detail]
         sources = [source for layer in layers for source in layer.parameters()]
-        embed, *detail = self._kept.get(lambda: self._for_pixels(in_digits=in_digits), *sources, key=in_digits)
-        squares = to_squares(pixels)
-        if not in_digits:
-            squares = squares.to(self.embed.weight.dtype)
-        b, h, w, _ = squares.shape
-        tokens = _seen(squares.view(b, h, w, 4, -1), embed)
+        with torch.autocast(pixels.device.type, enabled=False):  # what is kept is for one type
+            embed, *detail = self._kept.get(lambda: self._for_pixels(in_digits=in_digits), *sources, key=in_digits)
+            squares = to_squares(pixels)
+            if not in_digits:
+                squares = squares.to(self.embed.weight.dtype)
+            b, h, w, _ = squares.shape
+            tokens = _seen(squares.view(b, h, w, 4, -1), embed)
+            seen = [_seen(squares, layer) for layer in detail]
         y = self._coarse_latents(from_tokens(tokens.flatten(3), 2), code, routing, trace)
-        return torch.cat((y, _seen(squares, detail[0])), -1) if detail else y
+        return torch.cat((y.float(), *seen), -1) if seen else y
 
     def _for_pixels(self, *, in_digits: bool) -> list[_PixelLayer]:
         made = [_of_samples(self.embed, self.embed.weight, in_digits=in_digits)]
@@ -193,8 +195,9 @@ class Synthesis(SynthesisTransform):
         """One path's picture as uint8 [B, 16h, 16w, 3]; both branches are added in squares, and rearranged as bytes."""
         tokens = to_tokens(self._transformed(shared.tokens, code, routing, trace), 2)
         own, bias = self.paint.weight, self.paint.bias
-        weight, middle = self._kept_paint.get(lambda: (packed(own), bias + 0.5), own, bias)
-        squares = linear(tokens.view(*tokens.shape[:3], 4, -1), weight, middle).float().flatten(3)
+        with torch.autocast(tokens.device.type, enabled=False):  # what is kept is for one type
+            weight, middle = self._kept_paint.get(lambda: (packed(own), bias + 0.5), own, bias)
+            squares = linear(tokens.to(own.dtype).view(*tokens.shape[:3], 4, -1), weight, middle).float().flatten(3)
         if shared.detail is not None:
             squares.add_(shared.detail)
         return from_squares(as_bytes(squares.mul_(255.0)))
